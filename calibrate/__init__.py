@@ -1,0 +1,1 @@
+"""Turns measurements into step times, with intervals and an error card."""

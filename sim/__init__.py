@@ -1,0 +1,1 @@
+"""Simulator of vLLM fleets: it knows nothing of vllm, torch, streamlit or plotly."""

@@ -1,0 +1,134 @@
+"""What the simulator knows of hardware and models. Frozen; units in the names."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Dtype = Literal["bfloat16", "float32", "fp8", "int8", "int4", "fp4"]
+"""Weight precision. int4 is W4A16 with group scales, fp4 is NVFP4/MXFP4 with block scales."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """One accelerator as the driver shows it."""
+
+    id: str
+    memory_bytes: int
+    """What torch.cuda reports as total memory (an "80 GB" H100 shows 79.1 GiB)."""
+    hbm_bytes_per_s: float
+    bf16_flops: float
+    """Dense, without sparsity."""
+    fp8_flops: float | None
+    int8_flops: float | None
+    fp4_flops: float | None
+    tdp_w: float
+    nvlink_bytes_per_s: float
+    """One direction, one GPU, to all peers in the node together; 0 without NVLink (or Infinity Fabric)."""
+    pcie_bytes_per_s: float
+    """One direction."""
+    nic_bytes_per_s: float
+    """One direction, one GPU's share of the node's network."""
+    gpus_per_node: int
+    """GPUs that share NVLink or PCIe in one node."""
+    cuda_graph_max: int
+    """Largest default CUDA-graph capture size (512; 1024 on Blackwell sm_10x; vllm-scheduler section 9)."""
+    source: str
+    date: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mla:
+    """Multi-head latent attention."""
+
+    q_lora_rank: int
+    """0: queries are projected directly."""
+    kv_lora_rank: int
+    qk_nope_head_dim: int
+    qk_rope_head_dim: int
+    v_head_dim: int
+
+
+@dataclass(frozen=True, slots=True)
+class Moe:
+    """Mixture-of-experts feed-forward layers."""
+
+    routed_experts: int
+    experts_per_token: int
+    shared_experts: int
+    intermediate_size: int
+    """Of one expert."""
+    first_dense_layers: int
+    """Leading layers with a dense feed-forward."""
+
+
+@dataclass(frozen=True, slots=True)
+class SparseAttention:
+    """Attention that reads a selection of the context: DeepSeek sparse attention and the V4 hybrid."""
+
+    index_heads: int
+    index_head_dim: int
+    topk: int
+    """Context tokens that attention reads at most, beside the window."""
+    window: int
+    """Sliding window that is always read; 0 if none."""
+    compress_ratios: tuple[int, ...]
+    """By layer: KV entries are kept one for so many tokens (V4); empty: every token is kept (V3.2)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A decoder-only transformer, from the fields of its Hugging Face config.json."""
+
+    id: str
+    architecture: str
+    layers: int
+    hidden_size: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    intermediate_size: int
+    vocab_size: int
+    max_model_len: int
+    tied_embeddings: bool
+    qkv_bias: bool
+    native_dtype: Dtype
+    """Precision of the published weights."""
+    expert_dtype: Dtype | None
+    """Precision of the routed experts, where it differs."""
+    mla: Mla | None
+    moe: Moe | None
+    sparse: SparseAttention | None
+    o_lora_rank: int
+    """Low-rank output projection (V4); 0 if none."""
+    o_groups: int
+    parameters: float | None
+    """Published total, where there is one."""
+    active_parameters: float | None
+    source: str
+    date: str
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """A GPU's hourly price on one market."""
+
+    gpu: str
+    market: Literal["on_demand", "spot", "reserved"]
+    usd_per_gpu_hour: float
+    low: float
+    high: float
+    source: str
+    date: str
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How one replica lies on GPUs."""
+
+    tensor_parallel_size: int = 1
+    pipeline_parallel_size: int = 1
+    expert_parallel: bool = False
+
+    @property
+    def gpus(self) -> int:
+        """GPUs of one replica."""
+        return self.tensor_parallel_size * self.pipeline_parallel_size

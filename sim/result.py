@@ -1,0 +1,116 @@
+"""What a run leaves behind: columns by request, counters by replica, gauges by time. Reports compute from these."""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.request import Int32s, Int64s, Requests
+
+
+class Outcome(IntEnum):
+    """How a request ended; every request has exactly one."""
+
+    IN_FLIGHT = 0
+    """Sent, unfinished when the clock stopped."""
+    FINISHED = 1
+    REJECTED = 2
+    """Refused by the API server: prompt + max_tokens exceeds max_model_len (HTTP 400)."""
+    NOT_SENT = 3
+    """The clock stopped before the client sent it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaInfo:
+    """What a replica is."""
+
+    pool: str
+    model: str
+    gpu: str
+    gpus: int
+    usd_per_gpu_hour: float
+    block_size: int
+    num_gpu_blocks: int
+    """As vLLM logs it; one of them is the null block."""
+    peak_flops: float
+    """Of all its GPUs, dense, in the precision of the weights' GEMMs."""
+    hbm_bytes_per_s: float
+    """Of all its GPUs."""
+    step_time_label: str
+
+
+COUNTERS = np.dtype(
+    [
+        ("steps", np.int64),  # engine steps that scheduled tokens
+        ("busy_ns", np.int64),  # time inside such steps
+        ("device_fs", np.float64),  # device part of it, femtoseconds
+        ("comm_fs", np.float64),  # collectives, femtoseconds
+        ("flops", np.float64),  # floating-point operations that the model needs, without padding
+        ("bytes", np.float64),  # HBM bytes read: weights touched and KV
+        ("prefill_tokens", np.int64),
+        ("decode_tokens", np.int64),
+        ("sampled", np.int64),
+        ("preemptions", np.int64),
+        ("prefix_queries", np.int64),  # prompt tokens looked up, first admissions only (vllm:prefix_cache_queries)
+        ("prefix_hits", np.int64),
+        ("peak_running", np.int64),
+        ("block_ns", np.float64),  # integral of used KV blocks over time
+        ("waiting_ns", np.float64),  # integral of waiting requests over time
+        ("waiting_seats_ns", np.float64),  # the part of it while max_num_seqs blocked the head of the queue
+        ("waiting_blocks_ns", np.float64),  # ... while KV blocks did
+        ("waiting_budget_ns", np.float64),  # ... while the token budget did (the rest: joins at the next step)
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Gauges:
+    """State of the fleet at regular instants; columns of equal length, sums over replicas."""
+
+    time_ns: Int64s
+    running: Int32s
+    waiting: Int32s
+    kv_cache_usage: NDArray[np.float64]
+    """Used share of all KV blocks, 0 to 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replication:
+    """One simulated run of the traffic. Times are ns since the start, -1 where the event never came."""
+
+    requests: Requests
+    outcome: NDArray[np.int8]
+    sent_ns: Int64s
+    first_scheduled_ns: Int64s
+    last_scheduled_ns: Int64s
+    """Most recent admission, differs from the first after a preemption (vLLM's queue time ends here)."""
+    first_token_ns: Int64s
+    answer_token_ns: Int64s
+    """First token after the reasoning."""
+    last_token_ns: Int64s
+    cached_tokens: Int32s
+    """Prefix-cache hit at the first admission."""
+    preemptions: Int32s
+    replica: Int32s
+    """Index into `replicas`, -1 if never routed."""
+    itl_ns: NDArray[np.int64]
+    """Inter-token latencies with multiplicity `itl_count`: one entry serves a whole batch."""
+    itl_count: NDArray[np.int64]
+    counters: NDArray[np.void]
+    """COUNTERS[replicas]"""
+    gauges: Gauges
+    end_ns: int
+    """When the last event happened."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """All replications of one scenario, with provenance."""
+
+    scenario: dict[str, object]
+    """The resolved scenario, as JSON data."""
+    provenance: dict[str, str]
+    """version, commit, scenario_sha256, catalogue_sha256, step_time label, warnings ..."""
+    replicas: tuple[ReplicaInfo, ...]
+    replications: tuple[Replication, ...]

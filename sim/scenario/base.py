@@ -1,0 +1,17 @@
+"""The strict, frozen base of every scenario block."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1)]
+Tokens = Annotated[int, Field(ge=1, le=10_000_000)]
+
+
+class Block(BaseModel):
+    """A block of a scenario: unknown keys are errors, values never change, texts are not coerced to numbers."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)

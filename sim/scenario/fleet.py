@@ -1,0 +1,83 @@
+"""Pools of replicas and the router before them."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from sim.scenario.base import Block, Count, NonNegative
+from sim.scenario.engine import Engine
+
+
+class Pool(Block):
+    """Equal replicas on one kind of GPU."""
+
+    pool: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
+    gpu: str
+    """Catalogue id, for example h100-sxm-80gb."""
+    tensor_parallel_size: Count = 1
+    pipeline_parallel_size: Count = 1
+    replicas: Annotated[int, Field(ge=1, le=100_000)] = 1
+    market: Literal["on_demand", "spot", "reserved"] = "on_demand"
+    usd_per_gpu_hour: NonNegative | None = None
+    """Your own price; default the catalogue's median for this GPU and market."""
+    model: str | None = None
+    """Another model than the scenario's: catalogue id or path of a config.json."""
+    engine: Engine | None = None
+    """Replaces the scenario's engine block for this pool."""
+
+
+class RoundRobin(Block):
+    """In turn."""
+
+    kind: Literal["round_robin"]
+
+
+class Random(Block):
+    """Uniformly at random."""
+
+    kind: Literal["random"]
+
+
+class LeastOutstanding(Block):
+    """The replica with the fewest unfinished requests; ties in turn."""
+
+    kind: Literal["least_outstanding"]
+    staleness_ms: NonNegative = 0.0
+    """The router's counts are refreshed this often and bumped by its own choices between (0: always exact)."""
+
+
+class PowerOfTwo(Block):
+    """The less loaded of two random replicas (Mitzenmacher 2001)."""
+
+    kind: Literal["power_of_two"]
+    staleness_ms: NonNegative = 0.0
+
+
+class VllmDp(Block):
+    """vLLM's data-parallel score: waiting + running, plus waiting weighted by KV use beyond one half."""
+
+    kind: Literal["vllm_dp"]
+    staleness_ms: NonNegative = 100.0
+    """The coordinator refreshes counts every 100 ms (vllm/v1/engine/coordinator.py:154)."""
+
+
+class KvAware(Block):
+    """The replica with most free KV blocks after its waiting requests; ties in turn."""
+
+    kind: Literal["kv_aware"]
+    staleness_ms: NonNegative = 0.0
+
+
+class PrefixAffinity(Block):
+    """The replica that holds most of the prompt's prefix, unless it is overloaded."""
+
+    kind: Literal["prefix_affinity"]
+    staleness_ms: NonNegative = 0.0
+    max_imbalance: NonNegative = 8.0
+    """Unfinished requests above the least loaded replica's at which affinity gives way to least outstanding."""
+
+
+Router = Annotated[
+    RoundRobin | Random | LeastOutstanding | PowerOfTwo | VllmDp | KvAware | PrefixAffinity,
+    Field(discriminator="kind"),
+]
