@@ -33,6 +33,8 @@ class Gpu:
     """Largest default CUDA-graph capture size (512; 1024 on Blackwell sm_10x; vllm-scheduler section 9)."""
     source: str
     date: str
+    compute_capability: float = 9.0
+    """CUDA's: 8.0 Ampere, 8.9 Ada, 9.0 Hopper, 10.0 Blackwell; 0.0 for AMD. Decides the attention backend."""
 
 
 @dataclass(frozen=True, slots=True)

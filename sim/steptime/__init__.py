@@ -1,0 +1,80 @@
+"""Step times: roofline, measured table, op database, all behind StepTimeModel."""
+
+from pathlib import Path
+
+from sim.catalog.types import Gpu, Layout, Model
+from sim.defaults import EngineDefaults, KvDtype
+from sim.scenario import steptime as spec
+from sim.scenario.engine import Engine
+from sim.steptime.cost import StepTimeModel
+from sim.steptime.hardware import precision
+from sim.steptime.layers import weight_dtype
+from sim.steptime.opdb import OpDatabase
+from sim.steptime.roofline import Roofline
+from sim.steptime.table import MeasuredTable
+from sim.steptime.work import StepWork, work
+
+
+def build(  # noqa: PLR0917  # what a replica is, in the order in which it is resolved
+    step_time: spec.StepTime,
+    model: Model,
+    gpu: Gpu,
+    layout: Layout,
+    engine: Engine,
+    defaults: EngineDefaults,
+    base_dir: Path,
+) -> StepTimeModel:
+    """The step-time model that a scenario names, for one replica; relative paths start at `base_dir`.
+
+    Raises:
+        InputError: A table is malformed, or the op database is missing or lacks the combination.
+    """
+    kv_bytes_per_element = _kv_bytes_per_element(model, defaults.kv_cache_dtype)
+    match step_time:
+        case spec.Roofline():
+            return Roofline(
+                model,
+                gpu,
+                layout,
+                engine,
+                max_num_seqs=defaults.max_num_seqs,
+                max_num_batched_tokens=defaults.max_num_batched_tokens,
+                async_scheduling=defaults.async_scheduling,
+                kv_bytes_per_element=kv_bytes_per_element,
+            )
+        case spec.MeasuredTable():
+            return MeasuredTable(base_dir / step_time.path)
+        case spec.OpDatabase():
+            return OpDatabase(
+                model,
+                gpu,
+                layout,
+                engine,
+                async_scheduling=defaults.async_scheduling,
+                kv_bytes_per_element=kv_bytes_per_element,
+            )
+
+
+def work_of(model: Model, gpu: Gpu, layout: Layout, engine: Engine, defaults: EngineDefaults) -> StepWork:
+    """FLOPs and bytes of a replica's steps, whatever the source of its times."""
+    return work(
+        model,
+        gpu,
+        layout,
+        engine,
+        kv_bytes_per_element=_kv_bytes_per_element(model, defaults.kv_cache_dtype),
+        max_tokens=defaults.max_num_batched_tokens,
+    )
+
+
+def peak_flops(model: Model, gpu: Gpu, engine: Engine) -> float:
+    """One GPU's dense peak in the precision in which the linear layers compute."""
+    return precision(weight_dtype(model, engine), gpu).flops
+
+
+def _kv_bytes_per_element(model: Model, dtype: KvDtype) -> float:
+    """Scales and unquantised parts included: fp8_ds_mla rows take 656 bytes, V4's 584 (sim.kvbytes)."""
+    if dtype == "fp8_ds_mla":
+        assert model.mla is not None
+        return (584 if model.o_lora_rank else 656) / (model.mla.kv_lora_rank + model.mla.qk_rope_head_dim)
+    return {"bfloat16": 2.0, "float32": 4.0, "fp8": 1.0}[dtype]

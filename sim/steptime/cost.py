@@ -7,7 +7,6 @@ femtoseconds: sums are exact and associative, so nothing depends on the order of
 from typing import NamedTuple, Protocol
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from sim.steptime.shape import StepShape
@@ -57,33 +56,26 @@ class StepTimeModel(Protocol):
         ...
 
 
-@njit(cache=True, inline="always")
-def device_fs(cost, prefill_tokens, prefill_pairs, decode_seqs, context_tokens, sampled):  # type: ignore[no-untyped-def]
+def device_fs(cost: StepCost, shape: StepShape) -> int:
     """Device time of a step, femtoseconds."""
     k = 0
-    while k + 1 < len(cost.knots) and context_tokens >= cost.knots[k + 1] * decode_seqs:
+    while k + 1 < len(cost.knots) and shape.context_tokens >= cost.knots[k + 1] * shape.decode_seqs:
         k += 1
-    fs = cost.attention_fs[decode_seqs, k] + cost.attention_slope_fs[decode_seqs, k] * context_tokens
-    fs += cost.pair_fs * prefill_pairs + cost.sampled_fs[sampled]
-    if prefill_tokens > 0:
-        fs += cost.mixed_fs[prefill_tokens + decode_seqs]
+    fs = cost.attention_fs[shape.decode_seqs, k] + cost.attention_slope_fs[shape.decode_seqs, k] * shape.context_tokens
+    fs += cost.pair_fs * shape.prefill_pairs + cost.sampled_fs[shape.sampled]
+    if shape.prefill_tokens > 0:
+        fs += cost.mixed_fs[shape.prefill_tokens + shape.decode_seqs]
     else:
-        fs += cost.decode_fs[decode_seqs]
-    return fs
-
-
-@njit(cache=True, inline="always")
-def total_ns(cost, device, seqs):  # type: ignore[no-untyped-def]
-    """Join device and host time; at least 1 ns, so that a step always moves the clock."""
-    host = cost.host_fs[seqs]
-    fs = max(device, host) if cost.overlap else device + host
-    return max(fs // FS_PER_NS, 1)
+        fs += cost.decode_fs[shape.decode_seqs]
+    return int(fs)
 
 
 def step_ns(cost: StepCost, shape: StepShape) -> int:
-    """Time of one step in nanoseconds, as the engine computes it."""
-    seqs = shape.prefill_seqs + shape.decode_seqs
-    device = device_fs(
-        cost, shape.prefill_tokens, shape.prefill_pairs, shape.decode_seqs, shape.context_tokens, shape.sampled
-    )
-    return int(total_ns(cost, device, seqs))
+    """Time of one step in nanoseconds: device and host joined; at least 1 ns, so that a step always moves the clock.
+
+    sim/kernel holds the compiled twin.
+    """
+    device = device_fs(cost, shape)
+    host = int(cost.host_fs[shape.prefill_seqs + shape.decode_seqs])
+    fs = max(device, host) if cost.overlap else device + host
+    return max(fs // FS_PER_NS, 1)

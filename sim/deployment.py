@@ -1,0 +1,123 @@
+"""Each pool of a scenario resolved: its model, GPU, engine limits, memory and step times."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sim import catalog, steptime
+from sim.catalog.types import Gpu, Layout, Model
+from sim.defaults import EngineDefaults, engine_defaults
+from sim.engine import EngineLimits
+from sim.errors import InputError
+from sim.memory import MemoryPlan, plan
+from sim.result import ReplicaInfo
+from sim.scenario.engine import Engine
+from sim.scenario.fleet import Pool
+from sim.scenario.scenario import Scenario
+from sim.steptime.cost import StepCost, StepTimeModel
+from sim.steptime.work import StepWork
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """A pool that fits: everything its replicas have in common."""
+
+    pool: Pool
+    model: Model
+    gpu: Gpu
+    layout: Layout
+    engine: Engine
+    defaults: EngineDefaults
+    memory: MemoryPlan
+    step_time: StepTimeModel
+    cost: StepCost
+    work: StepWork
+    usd_per_gpu_hour: float
+
+    @property
+    def limits(self) -> EngineLimits:
+        """What the scheduler works with."""
+        return EngineLimits(
+            max_num_batched_tokens=self.defaults.max_num_batched_tokens,
+            max_num_seqs=self.defaults.max_num_seqs,
+            max_model_len=self.defaults.max_model_len,
+            block_size=self.defaults.block_size,
+            num_gpu_blocks=self.memory.num_gpu_blocks,
+            enable_prefix_caching=self.engine.enable_prefix_caching,
+            enable_chunked_prefill=self.engine.enable_chunked_prefill,
+            long_prefill_token_threshold=self.engine.long_prefill_token_threshold,
+            priority=self.engine.scheduling_policy == "priority",
+            reserve_full_isl=self.engine.scheduler_reserve_full_isl,
+            watermark=self.engine.watermark,
+            async_scheduling=self.defaults.async_scheduling,
+        )
+
+    def replica_info(self) -> ReplicaInfo:
+        """What a report says of each replica."""
+        return ReplicaInfo(
+            pool=self.pool.pool,
+            model=self.model.id,
+            gpu=self.gpu.id,
+            gpus=self.layout.gpus,
+            usd_per_gpu_hour=self.usd_per_gpu_hour,
+            block_size=self.defaults.block_size,
+            num_gpu_blocks=self.memory.num_gpu_blocks,
+            peak_flops=steptime.peak_flops(self.model, self.gpu, self.engine) * self.layout.gpus,
+            hbm_bytes_per_s=self.gpu.hbm_bytes_per_s * self.layout.gpus,
+            step_time_label=self.step_time.label,
+        )
+
+
+def deploy(scenario: Scenario, base_dir: Path) -> tuple[Deployment, ...]:
+    """Resolve every pool of a scenario.
+
+    Raises:
+        InputError: a model or GPU is unknown, a layout is impossible, a model does not fit, or a price is missing.
+    """
+    return tuple(_deploy(scenario, index, base_dir) for index in range(len(scenario.fleet)))
+
+
+def _deploy(scenario: Scenario, index: int, base_dir: Path) -> Deployment:
+    pool = scenario.fleet[index]
+    where = f"fleet.{index}"
+    try:
+        model = catalog.model(pool.model or scenario.model, base_dir)
+        gpu = catalog.gpu(pool.gpu)
+        engine = pool.engine or scenario.engine
+        layout = Layout(pool.tensor_parallel_size, pool.pipeline_parallel_size, engine.enable_expert_parallel)
+        defaults = engine_defaults(gpu, model, engine)
+        memory = plan(
+            model,
+            gpu,
+            layout,
+            engine,
+            block_size=defaults.block_size,
+            max_num_batched_tokens=defaults.max_num_batched_tokens,
+            max_num_seqs=defaults.max_num_seqs,
+            max_model_len=defaults.max_model_len,
+        )
+        step_time = steptime.build(scenario.step_time, model, gpu, layout, engine, defaults, base_dir)
+        price = pool.usd_per_gpu_hour if pool.usd_per_gpu_hour is not None else _list_price(pool)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
+    return Deployment(
+        pool=pool,
+        model=model,
+        gpu=gpu,
+        layout=layout,
+        engine=engine,
+        defaults=defaults,
+        memory=memory,
+        step_time=step_time,
+        cost=step_time.cost(defaults.max_num_batched_tokens, defaults.max_num_seqs),
+        work=steptime.work_of(model, gpu, layout, engine, defaults),
+        usd_per_gpu_hour=price,
+    )
+
+
+def _list_price(pool: Pool) -> float:
+    price = catalog.price(pool.gpu, pool.market)
+    if price is None:
+        raise InputError(
+            f"the catalogue has no {pool.market} price for {pool.gpu}, expected usd_per_gpu_hour in this pool"
+        )
+    return price.usd_per_gpu_hour

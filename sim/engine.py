@@ -1,0 +1,199 @@
+"""The replicas' engines: the Python face of the compiled kernel."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.kernel import advance as kernel
+from sim.kernel import probe
+from sim.kernel.cost import pack
+from sim.kernel.layout import BLOCK, CLOCK, ENTRY, NEVER, NIL, PLAN, REPLICA, REQUEST, SEAT, State, box
+from sim.request import Requests
+from sim.steptime.cost import StepCost
+
+_LOG = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class EngineLimits:
+    """What the scheduler of one replica has to work with; vLLM's names."""
+
+    max_num_batched_tokens: int
+    max_num_seqs: int
+    max_model_len: int
+    block_size: int
+    num_gpu_blocks: int
+    enable_prefix_caching: bool = True
+    enable_chunked_prefill: bool = True
+    long_prefill_token_threshold: int = 0
+    priority: bool = False
+    reserve_full_isl: bool = True
+    watermark: float = 0.0
+    async_scheduling: bool = True
+
+
+class Engines:
+    """All replicas of a fleet. Times are integer nanoseconds; `requests` are served by index."""
+
+    def __init__(
+        self,
+        limits: Sequence[EngineLimits],
+        kinds: Sequence[int],
+        costs: Sequence[StepCost],
+        weight_bytes: Sequence[NDArray[np.float64]],
+        requests: Requests,
+        priority: NDArray[np.int32],
+    ) -> None:
+        """Lay out memory for one run.
+
+        Args:
+            limits: of each kind of replica.
+            kinds: for each replica, the index of its limits and cost.
+            costs: step times of each kind.
+            weight_bytes: for each kind, bytes of weights read in a step, by its tokens (float64[T + 1]).
+            requests: drawn before the run.
+            priority: int32[n], smaller first, for engines under the priority policy.
+        """
+        self._itl: list[tuple[NDArray[np.uint32], NDArray[np.uint16]]] = []
+        self._long_itl: list[NDArray[np.int64]] = []
+        self.state = _state(limits, kinds, costs, weight_bytes, requests, priority)
+        self._box = box(self.state)
+        self._clock = self.state.clock[0]
+
+    def enqueue(self, replica: int, request: int, now: int, *, watched: bool) -> None:
+        """Give a request to a replica at `now`; a watched one stops `advance` when it ends."""
+        kernel.enqueue(self._box, replica, request, now, watched)
+
+    def advance(self, horizon: int) -> NDArray[np.int32] | None:
+        """Process everything before `horizon`. If watched requests end, stop there and return them; see `now`."""
+        while True:
+            why = kernel.advance(self._box, horizon)
+            if why == kernel.LOG_FULL:
+                self._empty_logs()
+            elif why == kernel.ENDED:
+                return self.state.ended[: self._clock["ended"]].copy()
+            else:
+                return None
+
+    @property
+    def now(self) -> int:
+        """Time of the last step boundary."""
+        return int(self._clock["now_ns"])
+
+    @property
+    def unfinished(self) -> int:
+        """Requests given to replicas and not finished."""
+        return int(self._clock["unfinished"])
+
+    def cached_blocks(self, members: NDArray[np.int32], request: int) -> NDArray[np.int64]:
+        """Leading blocks of a request's prompt that each of these replicas holds (int64[len(members)])."""
+        hits: NDArray[np.int64] = probe.cached_blocks(self._box, members, request)
+        return hits
+
+    def kv_blocks(self, members: NDArray[np.int32]) -> NDArray[np.int64]:
+        """KV blocks of these replicas, the null block apart."""
+        blocks: NDArray[np.int64] = self.state.replicas["num_blocks"][members] - 1
+        return blocks
+
+    def settle(self, now: int) -> None:
+        """Bring the counters up to the end of the run."""
+        kernel.settle(self._box, now)
+
+    def itl(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """All inter-token latencies (ns) and how many tokens share each."""
+        self._empty_logs()
+        gaps = [gap for gap, _ in self._itl] + self._long_itl
+        counts = [count for _, count in self._itl] + [np.ones(len(gap), np.uint16) for gap in self._long_itl]
+        wide = np.int64 if any(len(gap) for gap in self._long_itl) else np.uint32
+        return np.concatenate(gaps).astype(wide), np.concatenate(counts)
+
+    def _empty_logs(self) -> None:
+        state, clock = self.state, self._clock
+        n, m = int(clock["itl"]), int(clock["long_itl"])
+        self._itl.append((state.itl_ns[:n].copy(), state.itl_count[:n].copy()))
+        self._long_itl.append(state.long_itl_ns[:m].copy())
+        clock["itl"] = clock["long_itl"] = 0
+
+
+def _state(
+    limits: Sequence[EngineLimits],
+    kinds: Sequence[int],
+    costs: Sequence[StepCost],
+    weight_bytes: Sequence[NDArray[np.float64]],
+    requests: Requests,
+    priority: NDArray[np.int32],
+) -> State:
+    chosen = [limits[kind] for kind in kinds]
+    replicas = _replicas(chosen, kinds)
+    seats = sum(one.max_num_seqs for one in chosen)
+    largest = max(one.max_num_seqs for one in chosen)
+    longest = int((requests.prompt_tokens.astype(np.int64) + requests.output_tokens).max())
+    longest = min(longest, max(one.max_model_len for one in chosen))
+    width = longest // min(one.block_size for one in chosen) + 1
+    blocks = np.zeros(sum(one.num_gpu_blocks for one in chosen), BLOCK).view(np.recarray)
+    for replica in replicas:
+        first, count = int(replica["first_block"]), int(replica["num_blocks"])
+        ring = np.arange(count)
+        blocks["next"][first : first + count] = first + (ring + 1) % count
+        blocks["previous"][first : first + count] = first + (ring - 1) % count
+    cost_rows, tables = pack(costs, weight_bytes)
+    number = np.arange(len(chosen), dtype=np.int32)
+    state = State(
+        requests=_rows(requests, priority),
+        own_stream=requests.own_stream,
+        segment_offset=requests.segment_offset,
+        segment_stream=requests.segment_stream,
+        segment_end=requests.segment_end,
+        replicas=replicas,
+        next_ns=np.full(len(chosen), NEVER),
+        outstanding=np.zeros(len(chosen), np.int64),
+        heap=np.stack([number, number], axis=1),
+        seats=np.full(seats, NIL, np.int32).astype(SEAT).view(np.recarray),
+        running=np.arange(seats, dtype=np.int32),
+        table=np.zeros((seats, width), np.int32),
+        blocks=blocks,
+        buckets=np.full(int(sum(replicas["bucket_mask"] + 1)), NIL, np.int32),
+        plans=np.zeros((len(chosen), 2), PLAN).view(np.recarray),
+        entries=np.zeros((seats, 2), ENTRY).view(np.recarray),
+        costs=cost_rows,
+        tables=tables,
+        ended=np.zeros(largest, np.int32),
+        itl_ns=np.zeros(max(_LOG, 4 * largest), np.uint32),
+        itl_count=np.zeros(max(_LOG, 4 * largest), np.uint16),
+        long_itl_ns=np.zeros(2 * largest + 1, np.int64),
+        clock=np.zeros(1, CLOCK).view(np.recarray),
+    )
+    kernel.reset(state)
+    return state
+
+
+def _rows(requests: Requests, priority: NDArray[np.int32]) -> NDArray[np.void]:
+    rows = np.zeros(len(requests), REQUEST).view(np.recarray)
+    rows["prompt_tokens"] = requests.prompt_tokens
+    rows["output_tokens"] = requests.output_tokens
+    rows["max_tokens"] = requests.max_tokens
+    rows["answer_at"] = np.minimum(requests.reasoning_tokens + 1, requests.output_tokens)
+    rows["priority"] = priority
+    return rows
+
+
+def _replicas(chosen: Sequence[EngineLimits], kinds: Sequence[int]) -> NDArray[np.void]:
+    rows = np.zeros(len(chosen), REPLICA).view(np.recarray)
+    block = seat = bucket = 0
+    for row, one, kind in zip(rows, chosen, kinds, strict=True):
+        buckets = 1 << max(one.num_gpu_blocks - 1, 1).bit_length() if one.enable_prefix_caching else 1
+        row["block_size"], row["num_blocks"] = one.block_size, one.num_gpu_blocks
+        row["first_block"], row["first_seat"], row["first_bucket"] = block, seat, bucket
+        row["bucket_mask"], row["seats"] = buckets - 1, one.max_num_seqs
+        row["budget"], row["max_model_len"] = one.max_num_batched_tokens, one.max_model_len
+        row["long_prefill"] = one.long_prefill_token_threshold
+        row["watermark_blocks"] = int(one.watermark * one.num_gpu_blocks)
+        row["by_priority"], row["chunked"] = one.priority, one.enable_chunked_prefill
+        row["caching"], row["reserve_full"] = one.enable_prefix_caching, one.reserve_full_isl
+        row["asynchronous"], row["cost"] = one.async_scheduling, kind
+        row["free_blocks"] = one.num_gpu_blocks - 1
+        row["first_waiting"] = row["last_waiting"] = NIL
+        block, seat, bucket = block + one.num_gpu_blocks, seat + one.max_num_seqs, bucket + buckets
+    return rows

@@ -1,0 +1,86 @@
+"""The fleet: replicas behind one router a model, and the API server's admission rule."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from sim import router
+from sim.deployment import Deployment
+from sim.engine import Engines
+from sim.errors import InputError
+from sim.request import Requests
+from sim.scenario.scenario import Scenario
+from sim.scenario.workload import RequestClass, Synthetic
+from sim.world import World
+
+
+class Fleet:
+    """Takes requests from clients and hands them to replicas."""
+
+    def __init__(
+        self,
+        world: World,
+        scenario: Scenario,
+        deployments: Sequence[Deployment],
+        requests: Requests,
+        rng: np.random.Generator,
+    ) -> None:
+        """Build the routers; replicas are numbered pool by pool, in the scenario's order."""
+        self._world = world
+        self._engines = world.engines
+        self._members: list[np.ndarray[tuple[int], np.dtype[np.int32]]] = []
+        self._routers: list[router.Router] = []
+        pools = np.repeat(np.arange(len(deployments)), [one.pool.replicas for one in deployments])
+        self._max_model_len = np.array([one.defaults.max_model_len for one in deployments])[pools]
+        asked = class_models(scenario, requests)
+        served = [one.pool.model or scenario.model for one in deployments]
+        models = sorted(set(asked))
+        for model in models:
+            members = np.flatnonzero(np.array([served[pool] == model for pool in pools])).astype(np.int32)
+            if not len(members):
+                raise InputError(f"workload: no pool of the fleet serves model {model}, expected one of {set(served)}")
+            self._members.append(members)
+            self._routers.append(router.build(scenario.router, self._engines, members, rng))
+        self._router_of = np.array([models.index(model) for model in asked])[requests.klass]
+        self._length = requests.prompt_tokens.astype(np.int64) + requests.max_tokens
+        self.rejected = np.zeros(len(requests), np.bool_)
+
+    def send(self, request: int, watched: bool) -> bool:
+        """Route a request; False if the API server refuses it: prompt + max_tokens exceed max_model_len (HTTP 400)."""
+        now = int(self._world.now)
+        group = self._router_of[request]
+        replica = int(self._members[group][self._routers[group].choose(request, now)])
+        if self._length[request] > self._max_model_len[replica]:
+            self.rejected[request] = True
+            return False
+        self._engines.enqueue(replica, request, now, watched=watched)
+        return True
+
+
+def class_models(scenario: Scenario, requests: Requests) -> list[str]:
+    """Which model each request class asks for."""
+    named = {klass.name: klass for klass in _classes(scenario)}
+    return [(named[name].model if name in named else None) or scenario.model for name in requests.classes]
+
+
+def class_priorities(scenario: Scenario, requests: Requests) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
+    """Priority of each request (int32[n]); 0 where its class states none."""
+    named = {klass.name: klass.priority or 0 for klass in _classes(scenario)}
+    return np.array([named.get(name, 0) for name in requests.classes], np.int32)[requests.klass]
+
+
+def _classes(scenario: Scenario) -> tuple[RequestClass, ...]:
+    return scenario.workload.classes if isinstance(scenario.workload, Synthetic) else ()
+
+
+def build_engines(scenario: Scenario, deployments: Sequence[Deployment], requests: Requests) -> Engines:
+    """Engines of all replicas, pool by pool."""
+    kinds = [kind for kind, one in enumerate(deployments) for _ in range(one.pool.replicas)]
+    return Engines(
+        [one.limits for one in deployments],
+        kinds,
+        [one.cost for one in deployments],
+        [one.work.weight_bytes for one in deployments],
+        requests,
+        class_priorities(scenario, requests),
+    )

@@ -1,0 +1,182 @@
+"""Latencies of single requests and rates of a run, defined as vLLM defines them.
+
+Client side: vllm/benchmarks/serve.py, calculate_metrics (0.32.0, lines 573-783). Server side: vllm/v1/metrics/stats.py
+(0.32.0, lines 592-606), whose queue time ends at the *first* scheduling: time lost to preemption counts as prefill
+before the first token and as decode after it. (vLLM's docs/design/metrics.md still says "most recent".)
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.request import Int64s
+from sim.result import Outcome, Replication
+from sim.stats import Floats
+from sim.units import NS_PER_MS, NS_PER_S
+
+Rows = NDArray[np.intp]
+Mask = NDArray[np.bool_]
+
+
+def finished(replication: Replication) -> Rows:
+    """Return the indices of the requests that ended well, in the order of the columns."""
+    return np.flatnonzero(replication.outcome == Outcome.FINISHED)
+
+
+def _between(start: Int64s, end: Int64s, rows: Rows) -> Floats:
+    return (end[rows] - start[rows]) / NS_PER_MS
+
+
+def ttft(one: Replication, rows: Rows) -> Floats:
+    """Time to first token, ms: from sending to the first token."""
+    return _between(one.sent_ns, one.first_token_ns, rows)
+
+
+def tpot(one: Replication, rows: Rows) -> Floats:
+    """Time per output token without the first, ms; requests with one token have none and are left out."""
+    rows = rows[one.requests.output_tokens[rows] > 1]
+    return _between(one.first_token_ns, one.last_token_ns, rows) / (one.requests.output_tokens[rows] - 1)
+
+
+def e2el(one: Replication, rows: Rows) -> Floats:
+    """End-to-end latency, ms: from sending to the last token."""
+    return _between(one.sent_ns, one.last_token_ns, rows)
+
+
+def ttfat(one: Replication, rows: Rows) -> Floats:
+    """Time to first answer token, ms: as TTFT, but to the first token after the reasoning."""
+    return _between(one.sent_ns, one.answer_token_ns, rows)
+
+
+def queue(one: Replication, rows: Rows) -> Floats:
+    """Queue time, ms: from sending to the first scheduling (vllm:request_queue_time_seconds)."""
+    return _between(one.sent_ns, one.first_scheduled_ns, rows)
+
+
+def prefill(one: Replication, rows: Rows) -> Floats:
+    """Prefill time, ms: from the first scheduling to the first token (vllm:request_prefill_time_seconds)."""
+    return _between(one.first_scheduled_ns, one.first_token_ns, rows)
+
+
+def decode(one: Replication, rows: Rows) -> Floats:
+    """Decode time, ms: from the first to the last token (vllm:request_decode_time_seconds)."""
+    return _between(one.first_token_ns, one.last_token_ns, rows)
+
+
+LATENCIES: Mapping[str, Callable[[Replication, Rows], Floats]] = {
+    "ttft": ttft,
+    "tpot": tpot,
+    "e2el": e2el,
+    "ttfat": ttfat,
+    "queue": queue,
+    "prefill": prefill,
+    "decode": decode,
+}
+"""Metrics of single requests by name; each gives float64 ms of the given finished requests. ITL is a multiset."""
+
+SLO_LATENCIES = ("ttft", "tpot", "e2el", "ttfat")
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """Requests held against an SLO."""
+
+    judged: int
+    """Finished, rejected, or unfinished but already too late; an unfinished request that may yet be good is not."""
+    good: int
+    missed: Mapping[str, int]
+    """By limit: judged requests that broke it (one may break several)."""
+
+
+def judge(one: Replication, limits_ms: Mapping[str, float], chosen: Mask) -> Judgement:
+    """Hold requests against limits: good ones finished and kept every limit (<=), as `vllm bench serve --goodput`.
+
+    A one-token output has a TPOT of 0 here, though it has none in the statistics. A rejected request is not good.
+
+    Args:
+        one: the replication.
+        limits_ms: limit by name, of SLO_LATENCIES.
+        chosen: bool[n], the requests to judge.
+    """
+    ended = chosen & (one.outcome == Outcome.FINISHED)
+    rows = np.flatnonzero(chosen & ((one.outcome == Outcome.FINISHED) | (one.outcome == Outcome.IN_FLIGHT)))
+    late = np.zeros(len(rows), np.bool_)
+    missed = {}
+    for name, limit in limits_ms.items():
+        too_late = _lower_bound_ns(one, name, rows) > limit * NS_PER_MS
+        missed[name] = int(np.count_nonzero(too_late))
+        late |= too_late
+    good = int(np.count_nonzero(ended[rows] & ~late))
+    rejected = int(np.count_nonzero(chosen & (one.outcome == Outcome.REJECTED)))
+    undecided = int(np.count_nonzero(~ended[rows] & ~late))
+    return Judgement(len(rows) - undecided + rejected, good, missed)
+
+
+def sojourns(one: Replication) -> tuple[Int64s, Int64s]:
+    """When each accepted request was sent and left, ns; unfinished ones stay until the end of the run."""
+    inside = (one.outcome == Outcome.FINISHED) | (one.outcome == Outcome.IN_FLIGHT)
+    left = np.where(one.outcome[inside] == Outcome.FINISHED, one.last_token_ns[inside], one.end_ns)
+    return one.sent_ns[inside], left
+
+
+def _lower_bound_ns(one: Replication, name: str, rows: Rows) -> Floats:
+    """The latency of finished requests; of unfinished ones what it is at least, given the time that has passed."""
+    done = one.outcome[rows] == Outcome.FINISHED
+    if name == "tpot":
+        spent = np.where(done, one.last_token_ns[rows] - one.first_token_ns[rows], 0)
+        return spent / np.maximum(one.requests.output_tokens[rows] - 1, 1)
+    event = {"ttft": one.first_token_ns, "e2el": one.last_token_ns, "ttfat": one.answer_token_ns}[name][rows]
+    came = done if name == "e2el" else event >= 0
+    return (np.where(came, event, one.end_ns) - one.sent_ns[rows]).astype(np.float64)
+
+
+def peak_in_flight(one: Replication) -> int:
+    """Most requests in flight at one instant; each counts over the half-open [sent, last token)."""
+    sent, left = sojourns(one)
+    started, ended = np.sort(sent), np.sort(left)
+    if not len(started):
+        return 0
+    return int((np.arange(1, len(started) + 1) - np.searchsorted(ended, started, side="right")).max())
+
+
+def max_concurrent_requests(one: Replication, rows: Rows) -> int:
+    """Most finished requests that touch one and the same second since the first was sent (serve.py:711-724).
+
+    That is vLLM's number, and up to a second's arrivals above `peak_in_flight`.
+    """
+    if not len(rows):
+        return 0
+    origin = one.sent_ns[rows].min()
+    first = (one.sent_ns[rows] - origin) // NS_PER_S
+    last = (one.last_token_ns[rows] - origin) // NS_PER_S
+    seconds = int(last.max()) + 2
+    change = np.bincount(first, minlength=seconds) - np.bincount(last + 1, minlength=seconds)
+    return int(change.cumsum().max())
+
+
+def max_output_tokens_per_s(one: Replication, rows: Rows) -> float:
+    """Most output tokens in one second since the first request was sent (serve.py:691-723); approximate.
+
+    vLLM counts tokens by their own times. Those are not kept here: the tokens after the first are spread evenly
+    between a request's first and last token.
+    """
+    if not len(rows):
+        return 0.0
+    origin = one.sent_ns[rows].min()
+    first = (one.first_token_ns[rows] - origin) / NS_PER_S
+    last = (one.last_token_ns[rows] - origin) / NS_PER_S
+    more = one.requests.output_tokens[rows] - 1
+    spread = last > first
+    tokens = np.bincount(first.astype(np.int64), weights=np.where(spread, 1.0, 1.0 + more)).astype(np.float64)
+    first, last = first[spread], last[spread]
+    rate = more[spread] / (last - first)
+    tokens.resize(int(max(last.max(initial=0.0), len(tokens) - 1)) + 2, refcheck=False)
+    # Rates begin and end within seconds: carry the running total, and mend the seconds in which it changes.
+    running = np.zeros(len(tokens))
+    for when, sign in ((first, 1.0), (last, -1.0)):
+        second = when.astype(np.int64)
+        running += sign * np.bincount(second, weights=rate, minlength=len(tokens))
+        tokens -= sign * np.bincount(second, weights=rate * (when - second), minlength=len(tokens))
+    return float((tokens + running.cumsum()).max())

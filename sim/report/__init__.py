@@ -1,0 +1,17 @@
+"""What a run means: summaries with intervals, the verdict on the SLO, and vLLM bench's result JSON."""
+
+from sim.report.bench import BenchResult, to_bench_json
+from sim.report.invariants import InvariantError, check_invariants
+from sim.report.summary import ClassSummary, PoolSummary, Summary, Verdict, summarise
+
+__all__ = [
+    "BenchResult",
+    "ClassSummary",
+    "InvariantError",
+    "PoolSummary",
+    "Summary",
+    "Verdict",
+    "check_invariants",
+    "summarise",
+    "to_bench_json",
+]

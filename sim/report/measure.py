@@ -1,0 +1,163 @@
+"""One replication in numbers: a flat dict whose keys are vLLM bench's where vLLM has the number.
+
+Units are in the keys as vLLM writes them: `_ms`, `_throughput` and `_goodput` a second; shares are 0 to 1. A number
+that does not exist (the mean of nothing) is None.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from sim import metrics
+from sim.metrics import Mask, Rows
+from sim.result import Outcome, ReplicaInfo, Replication
+from sim.stats import Floats, WeightedValues
+from sim.units import FS_PER_NS, NS_PER_MS, NS_PER_S
+
+Measures = dict[str, float | None]
+
+PERCENTILES = (50.0, 90.0, 95.0, 99.0, 99.9)
+
+
+def percentile_key(percentile: float, metric: str) -> str:
+    """Name a percentile as vLLM bench does: p99_ttft_ms, p99.9_ttft_ms (serve.py:1389)."""
+    word = str(int(percentile)) if int(percentile) == percentile else str(percentile)
+    return f"p{word}_{metric}_ms"
+
+
+def ratio(part: float | None, whole: float | None) -> float | None:
+    """Return part / whole, or None where there is no whole."""
+    return part / whole if part is not None and whole else None
+
+
+def traffic(one: Replication, chosen: Mask, since_ns: int, percentiles: Sequence[float]) -> Measures:
+    """Counts, rates and latencies of the chosen requests.
+
+    Args:
+        one: the replication.
+        chosen: bool[n], requests to count.
+        since_ns: rates are over the time from here to the end of the run.
+        percentiles: which, 0 to 100.
+    """
+    rows = np.flatnonzero(chosen & (one.outcome == Outcome.FINISHED))
+    counts = np.bincount(one.outcome[chosen], minlength=len(Outcome))
+    duration = (one.end_ns - since_ns) / NS_PER_S
+    inputs = int(one.requests.prompt_tokens[rows].sum(dtype=np.int64))
+    outputs = int(one.requests.output_tokens[rows].sum(dtype=np.int64))
+    out: Measures = {
+        "duration": duration,
+        "completed": len(rows),
+        "failed": int(counts[Outcome.REJECTED]),
+        "in_flight": int(counts[Outcome.IN_FLIGHT]),
+        "not_sent": int(counts[Outcome.NOT_SENT]),
+        "total_input_tokens": inputs,
+        "total_output_tokens": outputs,
+        "request_throughput": ratio(len(rows), duration),
+        "output_throughput": ratio(outputs, duration),
+        "total_token_throughput": ratio(inputs + outputs, duration),
+    }
+    for name, latency in metrics.LATENCIES.items():
+        if name != "ttfat" or one.requests.reasoning_tokens.any():
+            out |= distribution(name, latency(one, rows), percentiles)
+    return out
+
+
+def distribution(name: str, values: Floats, percentiles: Sequence[float]) -> Measures:
+    """Mean, median, standard deviation (population, as numpy.std) and percentiles of a metric in ms."""
+    keys = _keys(name, percentiles)
+    if not len(values):
+        return dict.fromkeys(keys)
+    numbers = [values.mean(), 0.0, values.std(), *np.percentile(values, percentiles, overwrite_input=True)]
+    numbers[1] = np.median(values, overwrite_input=True)
+    return dict(zip(keys, map(float, numbers), strict=True))
+
+
+def inter_token(one: Replication, percentiles: Sequence[float]) -> Measures:
+    """The same of the inter-token latencies, which are kept as a multiset."""
+    gaps = WeightedValues(one.itl_ns, one.itl_count)
+    keys = _keys("itl", percentiles)
+    if not len(gaps):
+        return dict.fromkeys(keys)
+    mean, std = gaps.mean_std()
+    median, *others = gaps.quantiles([50.0, *percentiles])
+    return dict(zip(keys, (float(ns) / NS_PER_MS for ns in (mean, median, std, *others)), strict=True))
+
+
+def _keys(name: str, percentiles: Sequence[float]) -> list[str]:
+    first = [f"{statistic}_{name}_ms" for statistic in ("mean", "median", "std")]
+    return first + [percentile_key(one, name) for one in percentiles]
+
+
+def peaks(one: Replication, rows: Rows) -> Measures:
+    """Highest concurrency and token rate, of the finished requests `rows`; and how the arrivals and the queue went."""
+    last = int(one.sent_ns.max(initial=0))
+    return {
+        "max_output_tokens_per_s": metrics.max_output_tokens_per_s(one, rows),
+        "max_concurrent_requests": metrics.max_concurrent_requests(one, rows),
+        "peak_in_flight": metrics.peak_in_flight(one),
+        "offered_rate": ratio(int(np.count_nonzero(one.sent_ns >= 0)), last / NS_PER_S),
+        "in_flight_halfway": _in_flight_at(one, last // 2),
+        "in_flight_at_last_arrival": _in_flight_at(one, last),
+    }
+
+
+def _in_flight_at(one: Replication, instant: int) -> int:
+    sent, left = metrics.sojourns(one)
+    return int(np.count_nonzero((sent <= instant) & (left > instant)))
+
+
+def hardware(one: Replication, replicas: Sequence[ReplicaInfo], chosen: Mask) -> Measures:
+    """Utilisation and queueing of some replicas over the whole run, from their counters.
+
+    mfu: model FLOPs over the peak of the weights' precision; hbm_utilisation: bytes read over peak bandwidth;
+    kv_cache_usage: mean share of KV blocks in use. All three over the run's whole time, idle time included.
+
+    Args:
+        one: the replication.
+        replicas: what each is.
+        chosen: bool[replicas], which to count.
+    """
+
+    def total(name: str) -> float:
+        return float(one.counters[name][chosen].sum())
+
+    used = [info for info, wanted in zip(replicas, chosen, strict=True) if wanted]
+    seconds = one.end_ns / NS_PER_S
+    blocks = sum(info.num_gpu_blocks - 1 for info in used)
+    waiting = total("waiting_ns")
+    held = {name: total(f"waiting_{name}_ns") for name in ("seats", "blocks", "budget")}
+    held["next_step"] = max(waiting - sum(held.values()), 0.0)
+    return {
+        "busy": ratio(total("busy_ns"), one.end_ns * len(used)),
+        "mfu": ratio(total("flops"), seconds * sum(info.peak_flops for info in used)),
+        "hbm_utilisation": ratio(total("bytes"), seconds * sum(info.hbm_bytes_per_s for info in used)),
+        "kv_cache_usage": ratio(total("block_ns"), blocks * one.end_ns),
+        "communication": ratio(total("comm_fs"), total("device_fs")),
+        "device": ratio(total("device_fs"), total("busy_ns") * FS_PER_NS),
+        "steps": total("steps"),
+        "tokens_per_step": ratio(total("prefill_tokens") + total("decode_tokens"), total("steps")),
+        "prefill_token_share": ratio(total("prefill_tokens"), total("prefill_tokens") + total("decode_tokens")),
+        "preemptions": total("preemptions"),
+        "prefix_cache_hit_rate": ratio(total("prefix_hits"), total("prefix_queries")),
+        "peak_running": float(one.counters["peak_running"][chosen].max(initial=0)),
+        "mean_waiting": ratio(waiting, one.end_ns),
+        **{f"waiting_for_{name}": ratio(part, waiting) for name, part in held.items()},
+    }
+
+
+def waiting_share(one: Replication) -> float | None:
+    """Share of the requests' time in the system that they spend in a waiting queue."""
+    sent, left = metrics.sojourns(one)
+    return ratio(float(one.counters["waiting_ns"].sum()), float((left - sent).astype(np.float64).sum()))
+
+
+def objective(one: Replication, chosen: Mask, limits_ms: Mapping[str, float]) -> tuple[int, Measures]:
+    """How many chosen requests are good, and what share is good, was rejected or breaks each limit."""
+    judged = metrics.judge(one, limits_ms, chosen)
+    shares: Measures = {
+        "good_share": ratio(judged.good, judged.judged),
+        "missed_rejected": ratio(int(np.count_nonzero(chosen & (one.outcome == Outcome.REJECTED))), judged.judged),
+    }
+    for name, missed in judged.missed.items():
+        shares[f"missed_{name}"] = ratio(missed, judged.judged)
+    return judged.good, shares

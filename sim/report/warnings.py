@@ -1,0 +1,90 @@
+"""What a reader must know before believing a summary."""
+
+from collections.abc import Mapping, Sequence
+
+from sim.result import Run
+from sim.stats import Interval
+
+
+def warnings(run: Run, values: Mapping[str, Interval], converged: Sequence[bool]) -> tuple[str, ...]:
+    """List the reservations about a run, gravest first; `converged`: MSER-5 of each replication, if it was used."""
+    found = [
+        *_unfinished(values),
+        *_growth(run, values),
+        *_steady(values, converged),
+        *_replications(run, values),
+        *_step_times(run),
+        *run.provenance.get("warnings", "").splitlines(),
+    ]
+    return tuple(found)
+
+
+def _unfinished(values: Mapping[str, Interval]) -> list[str]:
+    completed, failed, in_flight, not_sent = (
+        values[key].mean or 0.0 for key in ("completed", "failed", "in_flight", "not_sent")
+    )
+    found = []
+    if not completed:
+        found.append("No request finished: there are no latencies.")
+    elif completed < 100:
+        found.append(f"Only {completed:.0f} requests finished: P99 is little more than the slowest of them.")
+    if in_flight:
+        found.append(
+            f"{in_flight:,.0f} requests were unfinished when the clock stopped: the latencies leave them out and are "
+            "too low."
+        )
+    if not_sent:
+        found.append(f"{not_sent:,.0f} requests were never sent: the clock stopped before.")
+    if failed:
+        found.append(
+            f"{failed:,.0f} requests were rejected, as vLLM does when prompt + max_tokens exceeds max_model_len."
+        )
+    return found
+
+
+def _growth(run: Run, values: Mapping[str, Interval]) -> list[str]:
+    """Open loop: a number in flight that still rises at the last arrival means overload (a stable one levels off)."""
+    halfway, at_end = (values[key].mean or 0.0 for key in ("in_flight_halfway", "in_flight_at_last_arrival"))
+    closed = run.replications[0].requests.concurrency is not None
+    if closed or at_end < 1.5 * halfway or at_end - halfway < 4 * max(at_end, 1.0) ** 0.5:
+        return []
+    return [
+        f"The backlog still grew when the last request was sent ({at_end:,.0f} in flight, {halfway:,.0f} halfway): if "
+        "that is overload, latencies depend on how long the run is."
+    ]
+
+
+def _steady(values: Mapping[str, Interval], converged: Sequence[bool]) -> list[str]:
+    if not converged:
+        return []
+    found = [
+        f"Steady state: MSER-5 dropped the first {values['warm_up_requests'].mean or 0.0:,.0f} requests as warm-up; "
+        "ITL, utilisation, queueing and KV use cover the whole run."
+    ]
+    if not all(converged):
+        found.insert(0, "No steady state was found within the first half of the run: make it longer.")
+    return found
+
+
+def _replications(run: Run, values: Mapping[str, Interval]) -> list[str]:
+    count = len(run.replications)
+    if count == 1:
+        return ["One replication: no intervals, and the verdict rests on its value alone (run.replications)."]
+    latency = values["mean_e2el_ms"]
+    if latency.mean is not None and latency.low == latency.high:
+        return [
+            f"All {count} replications are identical, because nothing in this scenario is random: the intervals have "
+            "no width and say nothing about other traffic."
+        ]
+    if count < 3:
+        return [f"Only {count} replications: the intervals are wide and rough (run.replications)."]
+    return []
+
+
+def _step_times(run: Run) -> list[str]:
+    labels = sorted({info.step_time_label for info in run.replicas})
+    return [
+        f"Step times are '{label}': physics with catalogue efficiencies, not measured on your engine."
+        for label in labels
+        if label.startswith("roofline")
+    ]

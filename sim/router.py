@@ -1,0 +1,180 @@
+"""Routers: which replica serves a request. Each sees the fleet as it was at its last refresh, and its own choices."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.engine import Engines
+from sim.kernel.probe import least
+from sim.scenario import fleet as spec
+from sim.scenario.fleet import Router as RouterSpec
+from sim.units import NS_PER_MS
+
+Loads = NDArray[np.int64]
+
+
+class Router(Protocol):
+    """Chooses among the replicas that serve one model."""
+
+    def choose(self, request: int, now: int) -> int:
+        """Index, among its members, of the replica for a request that arrives at `now` (ns)."""
+        ...
+
+
+class View:
+    """What a router knows of its members: engine gauges, refreshed every `staleness_ms` (0: always exact).
+
+    Between refreshes it adds what it has routed itself, and does not see what has ended.
+    """
+
+    def __init__(self, engines: Engines, members: NDArray[np.int32], staleness_ms: float) -> None:
+        self.engines = engines
+        self.members = members
+        first, last = int(members[0]), int(members[-1])
+        contiguous = last - first + 1 == len(members)
+        self._part: slice | NDArray[np.int32] = slice(first, last + 1) if contiguous else members
+        self._period = round(staleness_ms * NS_PER_MS)
+        self._fresh_until = 0
+        self._seen: dict[str, Loads] = {}
+
+    def _live(self, name: str) -> Loads:
+        state = self.engines.state
+        gauge: Loads = state.outstanding if name == "outstanding" else state.replicas[name]
+        return gauge[self._part]
+
+    def of(self, name: str, now: int) -> Loads:
+        """A gauge of every member, as known at `now`: running, waiting, free_blocks or outstanding."""
+        if self._period == 0:
+            return self._live(name)
+        if now >= self._fresh_until:  # refreshes lie on multiples of the period
+            gauges = ("running", "waiting", "free_blocks", "outstanding")
+            self._seen = {gauge: self._live(gauge).copy() for gauge in gauges}
+            self._fresh_until = (now // self._period + 1) * self._period
+        return self._seen[name]
+
+    def sent(self, index: int) -> None:
+        """Count a request that was just routed to a member, until the next refresh."""
+        if self._period > 0:
+            self._seen["outstanding"][index] += 1
+            self._seen["waiting"][index] += 1
+
+
+class RoundRobin:
+    """In turn."""
+
+    def __init__(self, members: int) -> None:
+        self._members = members
+        self._turn = -1
+
+    def choose(self, request: int, now: int) -> int:  # noqa: ARG002
+        self._turn = (self._turn + 1) % self._members
+        return self._turn
+
+
+class Random:
+    """Uniformly at random."""
+
+    def __init__(self, members: int, rng: np.random.Generator) -> None:
+        self._members = members
+        self._rng = rng
+
+    def choose(self, request: int, now: int) -> int:  # noqa: ARG002
+        return int(self._rng.integers(self._members))
+
+
+Score = Callable[[View, int], NDArray[Any]]
+
+
+class LeastScore:
+    """The member with the smallest score; ties in turn."""
+
+    def __init__(self, view: View, score: Score) -> None:
+        self._view = view
+        self._score = score
+        self._turn = 0
+
+    def choose(self, request: int, now: int) -> int:  # noqa: ARG002
+        index = int(least(self._score(self._view, now), self._turn))
+        self._view.sent(index)
+        self._turn += 1
+        return index
+
+
+class PowerOfTwo:
+    """The less loaded of two different random members (Mitzenmacher, IEEE TPDS 2001)."""
+
+    def __init__(self, view: View, rng: np.random.Generator) -> None:
+        self._view = view
+        self._rng = rng
+
+    def choose(self, request: int, now: int) -> int:  # noqa: ARG002
+        loads = self._view.of("outstanding", now)
+        first = int(self._rng.integers(len(loads)))
+        second = int(self._rng.integers(len(loads) - 1)) if len(loads) > 1 else first
+        second += second >= first and len(loads) > 1
+        index = second if loads[second] < loads[first] else first
+        self._view.sent(index)
+        return index
+
+
+@dataclass(slots=True)
+class PrefixAffinity:
+    """The member that holds most of the prompt, unless it is `max_imbalance` requests above the least loaded one.
+
+    Its knowledge of the caches is exact; that of the loads is as old as its view.
+    """
+
+    view: View
+    max_imbalance: float
+    turn: int = 0
+
+    def choose(self, request: int, now: int) -> int:
+        loads = self.view.of("outstanding", now)
+        hits = self.view.engines.cached_blocks(self.view.members, request)
+        # most cached blocks first, then least loaded
+        index = int(least(loads - hits * (int(loads.max()) + 1), self.turn))
+        if hits[index] == 0 or loads[index] > loads.min() + self.max_imbalance:
+            index = int(least(loads, self.turn))
+        self.view.sent(index)
+        self.turn += 1
+        return index
+
+
+def _vllm_dp_score(view: View, now: int) -> NDArray[np.float64]:
+    """vLLM 0.32's data-parallel score, of one API server (vllm/v1/engine/core_client.py:1642-1697)."""
+    waiting, running = view.of("waiting", now), view.of("running", now)
+    used = 1 - view.of("free_blocks", now) / view.engines.kv_blocks(view.members)
+    load = np.maximum(view.of("outstanding", now), waiting + running)
+    return np.asarray(load + np.where(waiting > 0, waiting * 6 * np.maximum(0.0, used - 0.5), 0.0))
+
+
+def _fewest_outstanding(view: View, now: int) -> Loads:
+    return view.of("outstanding", now)
+
+
+def _kv_pressure(view: View, now: int) -> NDArray[np.float64]:
+    """Used share of the KV blocks, plus one for each waiting request: those will want blocks first."""
+    free = view.of("free_blocks", now) / view.engines.kv_blocks(view.members)
+    return np.asarray(view.of("waiting", now) + 1 - free)
+
+
+def build(router: RouterSpec, engines: Engines, members: NDArray[np.int32], rng: np.random.Generator) -> Router:
+    """The router of a scenario, before the replicas `members` (int32, at least one)."""
+    if isinstance(router, spec.RoundRobin):
+        return RoundRobin(len(members))
+    if isinstance(router, spec.Random):
+        return Random(len(members), rng)
+    view = View(engines, members, router.staleness_ms)
+    if isinstance(router, spec.PowerOfTwo):
+        return PowerOfTwo(view, rng)
+    if isinstance(router, spec.PrefixAffinity):
+        return PrefixAffinity(view, router.max_imbalance)
+    scores: dict[str, Score] = {
+        "least_outstanding": _fewest_outstanding,
+        "vllm_dp": _vllm_dp_score,
+        "kv_aware": _kv_pressure,
+    }
+    return LeastScore(view, scores[router.kind])

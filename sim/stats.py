@@ -1,0 +1,158 @@
+"""Output analysis: intervals over replications, warm-up truncation, exact quantiles of weighted values."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import stdtrit
+
+Floats = NDArray[np.float64]
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A mean over independent replications with its 95 % confidence interval, in the unit of the values.
+
+    With one value the interval is unknown (None), with none the mean is unknown too; neither is ever a zero.
+    """
+
+    mean: float | None
+    low: float | None
+    high: float | None
+    n: int
+
+    @property
+    def half_width(self) -> float | None:
+        """Half the width of the interval, or None where it is unknown."""
+        return None if self.low is None or self.high is None else (self.high - self.low) / 2
+
+
+def t_interval(values: Iterable[float | None]) -> Interval:
+    """Return the Student-t interval of the mean of independent values; None values are left out."""
+    known = np.array([value for value in values if value is not None], dtype=np.float64)
+    n = len(known)
+    if n == 0:
+        return Interval(None, None, None, 0)
+    mean = float(known.mean())
+    if n == 1:
+        return Interval(mean, None, None, 1)
+    if (known == known[0]).all():  # the mean of equal values may differ from them in the last bit
+        return Interval(float(known[0]), float(known[0]), float(known[0]), n)
+    half = float(stdtrit(n - 1, (1 + CONFIDENCE) / 2) * known.std(ddof=1) / np.sqrt(n))
+    return Interval(mean, mean - half, mean + half, n)
+
+
+def paired_difference(a: Sequence[float], b: Sequence[float]) -> Interval:
+    """Return the interval of mean(a - b) of two designs that served the same replications (common random numbers).
+
+    Raises:
+        ValueError: if the two differ in length.
+    """
+    return t_interval(x - y for x, y in zip(a, b, strict=True))
+
+
+def batch_means(series: ArrayLike, batches: int = 20) -> Interval:
+    """Return the interval of the mean of one long stationary run, from non-overlapping batches of equal length.
+
+    The rest that fills no batch is left out at the start (Law & Kelton; 20 batches after Schmeiser 1982).
+
+    Raises:
+        ValueError: if there are fewer values than batches.
+    """
+    values = np.asarray(series, dtype=np.float64)
+    length = len(values) // batches
+    if length == 0:
+        raise ValueError(f"{len(values)} values do not fill {batches} batches")
+    return t_interval(values[len(values) - length * batches :].reshape(batches, length).mean(axis=1).tolist())
+
+
+@dataclass(frozen=True, slots=True)
+class Truncation:
+    """How much of a series is warm-up."""
+
+    keep_from: int
+    """Index of the first value to keep."""
+    converged: bool
+    """False if the best point is the last one allowed (half of the series): the series is too short."""
+
+
+def mser5(series: ArrayLike) -> Truncation:
+    """Return the warm-up of a series by MSER-5 (White 1997; Spratt 1998).
+
+    Of all points in the first half, it keeps what lies behind the one that minimises the squared standard error
+    sum((y - mean)^2) / m^2 of the m means of five values that remain.
+    """
+    values = np.asarray(series, dtype=np.float64)
+    count = len(values) // 5
+    if count < 2:
+        return Truncation(0, converged=False)
+    means = values[: 5 * count].reshape(count, 5).mean(axis=1)
+    means -= means.mean()  # keeps the difference of squares below well conditioned
+    left = np.arange(count, 0, -1)
+    total = means[::-1].cumsum()[::-1]
+    squares = (means * means)[::-1].cumsum()[::-1]
+    error = (squares - total * total / left) / (left * left)
+    last = count // 2
+    best = int(error[: last + 1].argmin())
+    return Truncation(5 * best, converged=best < last)
+
+
+class WeightedValues:
+    """Values that each occur a number of times, as if repeated (numpy.repeat) but never laid out."""
+
+    def __init__(self, values: NDArray[np.integer], counts: NDArray[np.integer]) -> None:
+        """Sort the values; entries with a count of zero may occur."""
+        bits = int(counts.max(initial=0)).bit_length()
+        if bits + int(values.max(initial=0)).bit_length() <= 64 and values.min(initial=0) >= 0:
+            # One sort of value and count packed into a word: several times as fast as sorting indices.
+            packed = (values.astype(np.uint64) << np.uint64(bits)) | counts.astype(np.uint64)
+            packed.sort()
+            self._values = (packed >> np.uint64(bits)).astype(values.dtype)
+            self._counts = (packed & np.uint64((1 << bits) - 1)).astype(counts.dtype)
+        else:
+            order = np.argsort(values)
+            self._values, self._counts = values[order], counts[order]
+        self._upto = np.cumsum(self._counts, dtype=np.int64)
+
+    def __len__(self) -> int:
+        """Number of values with their multiplicity."""
+        return int(self._upto[-1]) if len(self._upto) else 0
+
+    def quantiles(self, percentages: Sequence[float]) -> Floats:
+        """Return percentiles, equal to numpy.percentile(numpy.repeat(values, counts), percentages) to the last bit.
+
+        The linear definition (Hyndman & Fan type 7) and its interpolation as in numpy/lib/_function_base_impl.py.
+
+        Raises:
+            ValueError: if there are no values.
+        """
+        if not len(self):
+            raise ValueError("no values")
+        position = (len(self) - 1) * (np.asarray(percentages, dtype=np.float64) / 100)
+        below = np.floor(position).astype(np.int64)
+        share = position - below
+        a = self._at(below)
+        b = self._at(np.minimum(below + 1, len(self) - 1))
+        gap = b - a
+        return np.where(share >= 0.5, b - gap * (1 - share), a + gap * share)
+
+    def mean_std(self) -> tuple[float, float]:
+        """Return the mean and the population standard deviation (numpy.std).
+
+        Raises:
+            ValueError: if there are no values.
+        """
+        if not len(self):
+            raise ValueError("no values")
+        values = self._values.astype(np.float64)
+        mean = float(values @ self._counts) / len(self)
+        values -= mean
+        values *= values
+        return mean, float(np.sqrt(float(values @ self._counts) / len(self)))
+
+    def _at(self, rank: NDArray[np.int64]) -> Floats:
+        """Return the values at 0-based ranks of the repeated, sorted list."""
+        return self._values[np.searchsorted(self._upto, rank, side="right")].astype(np.float64)

@@ -1,0 +1,40 @@
+"""The simulated world: SimPy's environment on an integer-nanosecond clock, with the engines in step."""
+
+from collections.abc import Callable
+
+import simpy
+
+from sim.engine import Engines
+from sim.kernel.layout import NEVER
+
+
+class World(simpy.Environment):
+    """SimPy owns everything that reacts: clients, routers, controllers, failures. Engines run between its events.
+
+    Before each event the engines process their step boundaries up to the event's time: nothing can act on them
+    earlier. If a watched request ends on the way, that becomes an event of its own.
+    """
+
+    def __init__(self, engines: Engines) -> None:
+        """Start at 0 ns; `on_end` is called with a request's index at the time at which it ends, if it is watched."""
+        super().__init__(initial_time=0)
+        self.engines = engines
+        self.on_end: Callable[[int], None] = _ignore
+
+    def step(self) -> None:
+        """Process the next event (SimPy's loop calls this)."""
+        horizon = self.peek()
+        ended = self.engines.advance(int(min(horizon, NEVER)))
+        if ended is not None:
+            at = self.timeout(self.engines.now - int(self.now), value=ended)
+            assert at.callbacks is not None
+            at.callbacks.append(self._announce)
+        super().step()
+
+    def _announce(self, event: simpy.Event) -> None:
+        for request in event.value:
+            self.on_end(int(request))
+
+
+def _ignore(request: int) -> None:
+    """Nobody watches."""
