@@ -6,12 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.errors import InputError
 from sim.kernel import advance as kernel
 from sim.kernel import probe
 from sim.kernel.cost import pack
 from sim.kernel.layout import BLOCK, CLOCK, ENTRY, NEVER, NIL, PLAN, REPLICA, REQUEST, SEAT, State, box
 from sim.request import Requests
 from sim.steptime.cost import StepCost
+from sim.units import NS_PER_S
 
 _LOG = 1 << 16
 
@@ -59,19 +61,24 @@ class Engines:
         self._itl: list[tuple[NDArray[np.uint32], NDArray[np.uint16]]] = []
         self._long_itl: list[NDArray[np.int64]] = []
         self.state = _state(limits, kinds, costs, weight_bytes, requests, priority)
-        self._box = box(self.state)
+        self.box = box(self.state)
         self._clock = self.state.clock[0]
 
     def enqueue(self, replica: int, request: int, now: int, *, watched: bool) -> None:
         """Give a request to a replica at `now`; a watched one stops `advance` when it ends."""
-        kernel.enqueue(self._box, replica, request, now, watched)
+        kernel.enqueue(self.box, replica, request, now, watched)
 
     def advance(self, horizon: int) -> NDArray[np.int32] | None:
         """Process everything before `horizon`. If watched requests end, stop there and return them; see `now`."""
         while True:
-            why = kernel.advance(self._box, horizon)
+            why = kernel.advance(self.box, horizon)
             if why == kernel.LOG_FULL:
                 self._empty_logs()
+            elif why == kernel.STUCK:
+                raise InputError(
+                    f"engine: at {self.now / NS_PER_S:.1f} s requests preempt each other without end, as they would in "
+                    "vLLM; scheduler_reserve_full_isl: true or more KV blocks prevent it"
+                )
             elif why == kernel.ENDED:
                 return self.state.ended[: self._clock["ended"]].copy()
             else:
@@ -89,7 +96,7 @@ class Engines:
 
     def cached_blocks(self, members: NDArray[np.int32], request: int) -> NDArray[np.int64]:
         """Leading blocks of a request's prompt that each of these replicas holds (int64[len(members)])."""
-        hits: NDArray[np.int64] = probe.cached_blocks(self._box, members, request)
+        hits: NDArray[np.int64] = probe.cached_blocks(self.box, members, request)
         return hits
 
     def kv_blocks(self, members: NDArray[np.int32]) -> NDArray[np.int64]:
@@ -99,7 +106,7 @@ class Engines:
 
     def settle(self, now: int) -> None:
         """Bring the counters up to the end of the run."""
-        kernel.settle(self._box, now)
+        kernel.settle(self.box, now)
 
     def itl(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """All inter-token latencies (ns) and how many tokens share each."""

@@ -94,5 +94,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         problem = f"{error.format_message().rstrip('.')} (see trilemma --help)"
     except InputError as error:
         problem = str(error)
+    except MemoryError as error:
+        problem = f"not enough memory on this machine ({error}): expected fewer replicas, requests or replications"
     print("trilemma:", " ".join(problem.split()), file=sys.stderr)
     return BAD_INPUT

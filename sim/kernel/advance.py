@@ -22,7 +22,9 @@ from sim.kernel.schedule import schedule
 IDLE_NS = 1_000_000
 """After a step that could schedule nothing the engine sleeps 1 ms (vllm/v1/engine/core.py:1613, 0.32.0)."""
 
-DRAINED, ENDED, LOG_FULL = 0, 1, 2
+DRAINED, ENDED, LOG_FULL, STUCK = 0, 1, 2, 3
+FRUITLESS = 1_000_000
+"""Preemptions of a replica without a finished request after which it is taken to preempt for ever."""
 
 
 @compiled
@@ -118,6 +120,8 @@ def _advance(state, horizon):
         _boundary(state, r, now)
         if clock.ended > 0:
             return ENDED
+        if state.replicas[r].fruitless > FRUITLESS:
+            return STUCK
 
 
 @compiled
@@ -126,7 +130,7 @@ def _settle(state, now):
         account(state.replicas[r], now)
 
 
-@compiled
+@entry
 def reset(state):
     """Clear the changing part of all rows."""
     for i in range(len(state.requests)):
@@ -146,7 +150,7 @@ def enqueue(box, r, request, now, watched):
 
 @entry
 def advance(box, horizon):
-    """Process boundaries before `horizon`, until a watched request ends. Returns DRAINED, ENDED or LOG_FULL.
+    """Process boundaries before `horizon`, until a watched request ends. Returns DRAINED, ENDED, LOG_FULL or STUCK.
 
     After ENDED, `clock.now_ns` is when and `ended[:clock.ended]` who; the caller acts at that time. After LOG_FULL the
     caller empties the ITL logs and calls again.

@@ -25,63 +25,65 @@ def content_key(stream, index):
 def block_key(state, request, index, block_size):
     """Content key of block `index` of a request: by the stream in which its last token lies (see sim.request)."""
     last = (index + 1) * block_size - 1
-    first = state.segment_offset[request]
-    low, high = first, state.segment_offset[request + 1]
+    ends = state.segment_end
+    low, beyond = state.segment_offset[request], state.segment_offset[request + 1]
+    high = beyond
     while low < high:  # first segment that ends after the token
         middle = (low + high) // 2
-        if state.segment_end[middle] > last:
+        if ends[middle] > last:
             high = middle
         else:
             low = middle + 1
-    if low < state.segment_offset[request + 1]:
-        return content_key(state.segment_stream[low], index)
-    return content_key(state.own_stream[request], index)
+    return content_key(state.segment_stream[low] if low < beyond else state.own_stream[request], index)
 
 
 @compiled
 def _bucket(replica, key):
-    mixed = np.uint64(key) >> np.uint64(20)
-    return replica.first_bucket + (np.int64(mixed & np.uint64(0x7FFFFFFFFFF)) & replica.bucket_mask)
+    return replica.first_bucket + ((key >> 20) & replica.bucket_mask)
+
+
+@compiled
+def _find(blocks, buckets, bucket, key):
+    """Oldest cached block with this key, or NIL."""
+    block = buckets[bucket]
+    while block != NIL and blocks[block].key != key:
+        block = blocks[block].chain_next
+    return block
 
 
 @compiled
 def lookup(state, replica, key):
     """Oldest cached block with this key, or NIL."""
-    block = state.buckets[_bucket(replica, key)]
-    while block != NIL and state.blocks[block].key != key:
-        block = state.blocks[block].chain_next
-    return block
+    return _find(state.blocks, state.buckets, _bucket(replica, key), key)
 
 
 @compiled
-def _insert(state, replica, block, key):
-    blocks = state.blocks
-    bucket = _bucket(replica, key)
+def _insert(blocks, buckets, bucket, block, key):
     last = NIL
-    at = state.buckets[bucket]
+    at = buckets[bucket]
     while at != NIL:
         last = at
         at = blocks[at].chain_next
-    blocks[block].key = key
-    blocks[block].chain_next = NIL
-    blocks[block].chain_previous = last
+    row = blocks[block]
+    row.key = key
+    row.chain_next = NIL
+    row.chain_previous = last
     if last == NIL:
-        state.buckets[bucket] = block
+        buckets[bucket] = block
     else:
         blocks[last].chain_next = block
 
 
 @compiled
-def _evict(state, replica, block):
-    blocks = state.blocks
-    before, after = blocks[block].chain_previous, blocks[block].chain_next
-    if before == NIL:
-        state.buckets[_bucket(replica, blocks[block].key)] = after
+def _evict(blocks, buckets, bucket, block):
+    row = blocks[block]
+    if row.chain_previous == NIL:
+        buckets[bucket] = row.chain_next
     else:
-        blocks[before].chain_next = after
-    if after != NIL:
-        blocks[after].chain_previous = before
-    blocks[block].key = 0
+        blocks[row.chain_previous].chain_next = row.chain_next
+    if row.chain_next != NIL:
+        blocks[row.chain_next].chain_previous = row.chain_previous
+    row.key = 0
 
 
 @compiled
@@ -113,39 +115,45 @@ def touch(state, replica, block):
 @compiled
 def take(state, replica, seat, count):
     """Append `count` new blocks to a seat's block table; the caller has checked that they are free."""
-    blocks = state.blocks
-    place = state.seats[seat]
-    for _ in range(count):
-        block = blocks[replica.first_block].next
+    blocks, buckets, table = state.blocks, state.buckets, state.table
+    owned = state.seats[seat].owned
+    sentinel = replica.first_block
+    for index in range(owned, owned + count):
+        block = blocks[sentinel].next
+        row = blocks[block]
         _unlink(blocks, block)
-        if blocks[block].key != 0:
-            _evict(state, replica, block)
-        blocks[block].users = 1
-        state.table[seat, place.owned] = block
-        place.owned += 1
+        if row.key != 0:
+            _evict(blocks, buckets, _bucket(replica, row.key), block)
+        row.users = 1
+        table[seat, index] = block
+    state.seats[seat].owned = owned + count
     replica.free_blocks -= count
 
 
 @compiled
 def register(state, replica, seat, tokens):
     """Enter the seat's full blocks among its first `tokens` tokens into the prefix cache."""
+    blocks, buckets, table = state.blocks, state.buckets, state.table
     place = state.seats[seat]
-    full = tokens // replica.block_size
-    while place.hashed < full:
-        block = state.table[seat, place.hashed]
-        _insert(state, replica, block, block_key(state, place.request, place.hashed, replica.block_size))
-        place.hashed += 1
+    request, block_size = place.request, replica.block_size
+    shared = state.segment_offset[request + 1] > state.segment_offset[request]
+    own = state.own_stream[request]
+    full = tokens // block_size
+    for index in range(place.hashed, full):
+        key = block_key(state, request, index, block_size) if shared else content_key(own, index)
+        _insert(blocks, buckets, _bucket(replica, key), table[seat, index], key)
+    place.hashed = max(place.hashed, full)
 
 
 @compiled
 def release(state, replica, seat):
     """Free all blocks of a seat, tail first."""
-    blocks = state.blocks
+    blocks, table = state.blocks, state.table
     place = state.seats[seat]
     sentinel = replica.first_block
     front = sentinel  # uncached blocks go to the front in tail-first order
     for index in range(place.owned - 1, -1, -1):
-        block = state.table[seat, index]
+        block = table[seat, index]
         blocks[block].users -= 1
         if blocks[block].users > 0:
             continue
@@ -164,10 +172,12 @@ def prefix_hit(state, replica, request, tokens):
     """Cached leading blocks of a request of `tokens` known tokens; at least one token is left to compute."""
     if not replica.caching:
         return 0
-    limit = (tokens - 1) // replica.block_size
+    blocks, buckets, block_size = state.blocks, state.buckets, replica.block_size
+    limit = (tokens - 1) // block_size
     hit = 0
     while hit < limit:
-        if lookup(state, replica, block_key(state, request, hit, replica.block_size)) == NIL:
+        key = block_key(state, request, hit, block_size)
+        if _find(blocks, buckets, _bucket(replica, key), key) == NIL:
             break
         hit += 1
     return hit

@@ -1,7 +1,8 @@
 """What happens when a step ends: vLLM V1's `update_from_output` on one replica.
 
 Every request that sampled gets one token; it ends when it has all its output (by length, or by EOS where max_tokens is
-larger) and frees its blocks in this call. Source: vllm/v1/core/sched/scheduler.py:2026-2330, async_scheduler.py, 0.32.0.
+larger) and frees its blocks in this call. Source: vllm/v1/core/sched/scheduler.py:2026-2330 and async_scheduler.py of
+0.32.0.
 """
 
 import numpy as np
@@ -40,6 +41,7 @@ def _finish(state, r, request):
     else:
         remove_waiting(state, replica, request)
     row.status = FINISHED
+    replica.fruitless = 0
     state.outstanding[r] -= 1
     clock = state.clock[0]
     clock.unfinished -= 1

@@ -112,6 +112,7 @@ REPLICA = np.dtype(
         ("executing", np.int64),  # 1 while a step runs
         ("slot", np.int64),  # which of its two plans runs or will run next
         ("planned", np.int64),  # 1 if the other plan is scheduled already (async)
+        ("fruitless", np.int64),  # preemptions since a request last finished
         ("held_by", np.int64),  # what holds the head of the waiting queue
         ("accounted_ns", np.int64),
         # counters

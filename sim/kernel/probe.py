@@ -6,7 +6,7 @@ from sim.kernel.blocks import prefix_hit
 from sim.kernel.jit import compiled, entry
 
 
-@compiled
+@entry
 def least(scores, turn):
     """Index of the smallest score, the first from `turn` on among equals."""
     size = len(scores)

@@ -40,6 +40,7 @@ def preempt(state, r, index, slot):
     row.stale = row.in_flight
     row.preemptions += 1
     replica.preemptions += 1
+    replica.fruitless += 1
     state.plans[r, slot].preempted += 1
     push(state, replica, request, True)
 

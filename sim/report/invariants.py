@@ -74,12 +74,12 @@ def _littles_law(one: Replication) -> None:
     number = np.searchsorted(np.sort(sent), times, side="right") - np.searchsorted(np.sort(left), times, side="right")
     if len(number) and number.min() < 0:
         raise InvariantError(f"the number in the system falls to {number.min()}")
-    area = _exact_sum(number[:-1] * np.diff(times))
-    sojourn = _exact_sum(left - sent)
+    area = _exact_dot(number[:-1], np.diff(times))
+    sojourn = _exact_dot(np.ones_like(sent), left - sent)
     if area != sojourn:
         raise InvariantError(f"Little's law: {area} request-ns in the system, but sojourn times sum to {sojourn}")
 
 
-def _exact_sum(values: NDArray[np.int64]) -> int:
-    """Sum as a Python integer: a million requests in the system for a day pass 2^63 ns."""
-    return (int((values >> 32).sum()) << 32) + int((values & 0xFFFFFFFF).sum())
+def _exact_dot(number: NDArray[np.int64], times: NDArray[np.int64]) -> int:
+    """Sum of products as a Python integer: a million requests in the system for a day pass 2^63 ns."""
+    return (int(number @ (times >> 32)) << 32) + int(number @ (times & 0xFFFFFFFF))

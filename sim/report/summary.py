@@ -12,7 +12,6 @@ from sim import metrics
 from sim.metrics import Mask
 from sim.report import measure
 from sim.report.bottleneck import bottleneck
-from sim.report.invariants import check_invariants
 from sim.report.measure import PERCENTILES, Measures, ratio
 from sim.report.objective import Objective, objectives
 from sim.report.warnings import warnings
@@ -92,12 +91,7 @@ def summarise(run: Run) -> Summary:
     (`state: steady`), which MSER-5 finds in the series of end-to-end latencies in the order of sending. ITL,
     utilisation, queueing and KV use cannot be told apart by request and always cover the whole run. Each number is
     computed in each replication, then averaged with a t interval; percentiles are never pooled.
-
-    Raises:
-        InvariantError: a replication breaks conservation or Little's law.
     """
-    for one in run.replications:
-        check_invariants(one)
     settings: dict[str, Any] = run.scenario["run"]  # type: ignore[assignment]
     aims = objectives(run)
     usd_per_hour = sum(info.gpus * info.usd_per_gpu_hour for info in run.replicas)

@@ -18,7 +18,7 @@ class Pool(Block):
     pipeline_parallel_size: Count = 1
     replicas: Annotated[int, Field(ge=1, le=100_000)] = 1
     market: Literal["on_demand", "spot", "reserved"] = "on_demand"
-    usd_per_gpu_hour: NonNegative | None = None
+    usd_per_gpu_hour: Annotated[float, Field(ge=0, le=1e6)] | None = None
     """Your own price; default the catalogue's median for this GPU and market."""
     model: str | None = None
     """Another model than the scenario's: catalogue id or path of a config.json."""

@@ -93,6 +93,8 @@ class _Reader:
         if isinstance(event, yaml.CollectionStartEvent) and depth == MAX_DEPTH:
             raise self._error(event, f"found blocks or lists nested more than {MAX_DEPTH} deep")
         if isinstance(event, yaml.ScalarEvent):
+            if "\0" in event.value:
+                raise self._error(event, r"found a text with a NUL character, \0")
             return event.value if event.style is not None else self._plain(event)
         return self._list(depth + 1) if isinstance(event, yaml.SequenceStartEvent) else self._mapping(depth + 1)
 

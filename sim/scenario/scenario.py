@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from sim.scenario.base import Block, Positive
+from sim.scenario.base import Block
 from sim.scenario.engine import Engine
 from sim.scenario.fleet import LeastOutstanding, Pool, Router
 from sim.scenario.slo import Slo
@@ -17,7 +17,7 @@ class Run(Block):
 
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     replications: Annotated[int, Field(ge=1, le=1000)] = 5
-    max_time_s: Positive | None = None
+    max_time_s: Annotated[float, Field(ge=1e-6, le=1e9)] | None = None
     """Stop the clock here; what is unfinished then is counted as in flight. Default: until all have ended."""
     state: Literal["steady", "terminating"] = "terminating"
     """steady: drop the warm-up (MSER-5) before averaging; terminating: the whole run counts, as in vllm bench."""

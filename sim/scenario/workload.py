@@ -150,7 +150,7 @@ class RequestClass(Block):
     shared_prefix: SharedPrefix | None = None
     sessions: Sessions | None = None
     reasoning_share: Share | None = None
-    priority: int | None = None
+    priority: Annotated[int, Field(ge=-(2**31), lt=2**31)] | None = None
     """Smaller is served first under `scheduling_policy: priority`."""
     slo: Slo | None = None
     model: str | None = None
@@ -192,7 +192,7 @@ class Trace(Block):
     """A named public trace (`trilemma data list`)."""
     path: str | None = None
     format: TraceFormat | None = None
-    rate_scale: Positive = 1.0
+    rate_scale: Annotated[float, Field(ge=1e-6, le=1e6)] = 1.0
     """Arrivals come this many times as fast."""
     start_s: NonNegative = 0.0
     end_s: Positive | None = None

@@ -19,11 +19,8 @@ oldest batch and applies its outputs. Hence:
 * If schedule(k + 1) planned nothing (every request's last token is in flight), nothing is in flight at the end of
   step k: the call there plans a step that starts at once, and the one after it is scheduled at the same instant.
 
-Both. A call that plans nothing takes no time. If nothing is in flight either, the engine waits: 1 ms if the call
-preempted somebody (core.py:1613-1617; blocks are free now, so the next call differs), else for the next arrival, since
-nothing else changes the state. Left out: with two batches in flight vLLM also sleeps that 1 ms when the call that
-planned nothing was followed by the outputs of the batch in flight, so after an engine's last tokens it looks for new
-requests up to 1 ms late.
+Both. A call that plans nothing takes no time. With nothing in flight, the engine sleeps 1 ms and calls again if the
+call preempted somebody (core.py:1613-1617); otherwise it waits for the next arrival: nothing else can change the state.
 """
 
 from collections import deque

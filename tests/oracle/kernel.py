@@ -1,15 +1,14 @@
 """The compiled scheduler and engine behind the vocabulary of the oracles."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from sim.engine import EngineLimits, Engines
-from sim.kernel import commit as commit_module
-from sim.kernel import queues
-from sim.kernel import schedule as schedule_module
-from sim.kernel.layout import FINISHED, NIL
+from sim.kernel import commit, queues, schedule
+from sim.kernel.jit import entry
+from sim.kernel.layout import FINISHED, NIL, WAITING
 from sim.request import Requests
 from sim.steptime.cost import StepCost
 from tests.oracle.case import Config, Req, Step
@@ -68,11 +67,29 @@ def engines(config: Config, reqs: Sequence[Req], cost: StepCost | None = None, r
     return Engines([limits], [0] * replicas, [cost], [weights], columns(reqs), priority)
 
 
+@entry
+def _push(box, request):
+    queues.push(box.state, box.state.replicas[0], request, False)
+
+
+@entry
+def _schedule(box, slot, now):
+    schedule.schedule(box.state, 0, slot, now)
+
+
+@entry
+def _commit(box, slot):
+    commit.commit(box.state, 0, slot, 0)
+
+
 class KernelScheduler:
     """The kernel's schedule() and commit(), called one by one."""
 
     def __init__(self, config: Config, reqs: Sequence[Req]) -> None:
-        self._state = engines(config, reqs).state
+        self._engines = engines(config, reqs)
+        self._state = self._engines.state
+        self._box = self._engines.box
+        self._by_priority = config.policy == "priority"
         self._index = {req.id: index for index, req in enumerate(reqs)}
         self._ids = [req.id for req in reqs]
         self._in_flight: deque[int] = deque()
@@ -82,8 +99,8 @@ class KernelScheduler:
         index = self._index[req.id]
         row = self._state.requests[index]
         row.arrival_ns = req.arrival_step
-        row.status = 1
-        queues.push(self._state, self._state.replicas[0], index, False)
+        row.status = WAITING
+        _push(self._box, index)
 
     def unfinished(self) -> bool:
         replica = self._state.replicas[0]
@@ -95,7 +112,7 @@ class KernelScheduler:
         before = self._queue()
         preempted_before = state.requests.preemptions.copy()
         running_before = self._running()
-        schedule_module.schedule(state, 0, slot, call)
+        _schedule(self._box, slot, call)
         plan = state.plans[0, slot]
         scheduled = [
             (self._ids[entry.request], int(entry.tokens)) for entry in state.entries[: plan.entries, slot]
@@ -110,7 +127,7 @@ class KernelScheduler:
         return Step(
             call,
             scheduled=tuple(scheduled),
-            preempted=tuple(one for one in running_before if one in preempted),
+            preempted=self._in_order(one for one in running_before if one in preempted),
             cached=tuple(cached),
             running=tuple(self._running()),
             waiting=tuple(self._queue()),
@@ -122,9 +139,20 @@ class KernelScheduler:
         entries = self._state.entries[: self._state.plans[0, slot].entries, slot]
         batch = [int(entry.request) for entry in entries]
         open_before = [i for i in batch if self._state.requests[i].status != FINISHED]
-        commit_module.commit(self._state, 0, slot, 0)
+        _commit(self._box, slot)
         self._free_slots.append(slot)
         return tuple(self._ids[i] for i in open_before if self._state.requests[i].status == FINISHED)
+
+    def _in_order(self, preempted: Iterable[int]) -> tuple[int, ...]:
+        """Last admitted or worst first. The kernel keeps no record: who, and the queue they leave, is the evidence."""
+        if not self._by_priority:
+            return tuple(reversed(list(preempted)))
+
+        def rank(one: int) -> tuple[int, int]:
+            row = self._state.requests[self._index[one]]
+            return int(row.priority), int(row.arrival_ns)
+
+        return tuple(sorted(preempted, key=rank, reverse=True))
 
     def _computed(self, one: int) -> int:
         return int(self._state.seats[self._state.requests[self._index[one]].seat].computed)

@@ -88,7 +88,7 @@ json_data = st.recursive(
     | st.booleans()
     | st.integers(-(2**63), 2**63 - 1)
     | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(st.characters(codec="utf-8", max_codepoint=0xFFFF)),
+    | st.text(st.characters(codec="utf-8", min_codepoint=1, max_codepoint=0xFFFF)),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text("abc.019", max_size=5), inner, max_size=4),
     max_leaves=12,
 )
@@ -134,6 +134,7 @@ def test_any_text_gives_data_or_one_sentence(text):
         ("\ta: 1", "not valid YAML"),
         ('"\\UFFFFFFFF"', "not valid YAML"),
         ("a: \x00", "not a text file"),
+        ('a: "\\0"', "line 1: found a text with a NUL character"),
     ],
 )
 def test_refused_yaml(text, fault):
@@ -288,7 +289,7 @@ def test_bad_variants(write, change, chosen, fault):
             "fleet.1.tensor_parallel_size=four",
             'fleet.1.tensor_parallel_size: found "four", expected an integer at least 1',
         ),
-        ("fleet.0.replicas=0", "fleet.0.replicas: found 0, expected an integer at least 1 and at most 100000"),
+        ("fleet.0.replicas=0", "fleet.0.replicas: found 0, expected an integer at least 1 and at most 100,000"),
         ("fleet.0.engine={dtype: int7}", 'fleet.0.engine.dtype: found "int7", expected one of auto, bfloat16, float16'),
         ("fleet=[]", "fleet: found a list of 0, expected a list of at least 1"),
         ("run.seed=1.5", "run.seed: found 1.5, expected an integer at least 0"),
@@ -308,7 +309,10 @@ def test_bad_variants(write, change, chosen, fault):
         ("workload.arrivals.kind=poison", 'workload.arrivals.kind: found "poison", did you mean poisson?'),
         ("workload.arrivals.kind=3", "workload.arrivals.kind: found 3, expected one of"),
         ("router={staleness_ms: 3}", "router.kind is missing, expected one of kv_aware, least_outstanding"),
-        ("workload.arrivals={kind: gamma}", "workload.arrivals.request_rate is missing, expected a number above 0"),
+        (
+            "workload.arrivals={kind: gamma}",
+            "workload.arrivals.request_rate is missing, expected a number above 0 and at most",
+        ),
         ("workload={kind: trace}", "workload: give either trace (a named public trace) or path and format"),
         (
             "workload={kind: trace, trace: a, end_s: 0.5, start_s: 1}",

@@ -1,0 +1,86 @@
+"""What is worth knowing before a run: does it fit, how much KV, is the load above capacity, are numbers measured."""
+
+import numpy as np
+
+from sim.deployment import Deployment, deploy
+from sim.fleet import class_models
+from sim.request import Requests
+from sim.scenario.load import Loaded
+from sim.scenario.scenario import Scenario
+from sim.steptime.cost import step_ns
+from sim.steptime.shape import StepShape
+from sim.units import NS_PER_S
+from sim.workload.draw import draw
+
+
+def check(loaded: Loaded) -> list[str]:
+    """Findings about a scenario, one sentence each.
+
+    Raises:
+        InputError: it cannot run: something is unknown, missing or does not fit.
+    """
+    scenario = loaded.scenario
+    deployments = deploy(scenario, loaded.base_dir)
+    requests = draw(scenario, scenario.run.seed, 0, loaded.base_dir)
+    findings = [f"pool {one.pool.pool}: {one.memory.sentence()}" for one in deployments]
+    findings += _rejected(scenario, deployments, requests)
+    findings += _load(scenario, deployments, requests)
+    for label in sorted({one.step_time.label for one in deployments}):
+        findings.append(f"Step times: {label}.")
+    return findings
+
+
+def _rejected(scenario: Scenario, deployments: tuple[Deployment, ...], requests: Requests) -> list[str]:
+    limits = [
+        max(one.defaults.max_model_len for one in deployments if (one.pool.model or scenario.model) == model)
+        for model in class_models(scenario, requests)
+    ]
+    length = requests.prompt_tokens.astype(np.int64) + requests.max_tokens
+    share = float(np.mean(length > np.array(limits)[requests.klass]))
+    if share == 0:
+        return []
+    return [f"{share:.1%} of the requests exceed max_model_len with prompt + max_tokens and will be rejected."]
+
+
+def _load(scenario: Scenario, deployments: tuple[Deployment, ...], requests: Requests) -> list[str]:
+    """Compare the offered token rate with what the pools could do at best, all seats or KV blocks in use."""
+    span_s = (int(requests.arrival_ns[requests.after < 0].max()) or 1) / NS_PER_S
+    if requests.concurrency is not None:
+        return [f"Closed loop: {requests.concurrency} requests in flight, so the load adapts to the capacity."]
+    models = class_models(scenario, requests)
+    findings = []
+    for model in sorted(set(models)):
+        mine = np.array([one == model for one in models])[requests.klass]
+        pools = [one for one in deployments if (one.pool.model or scenario.model) == model]
+        most = sum(one.pool.replicas * _most_requests_per_s(one, requests, mine) for one in pools)
+        offered = int(mine.sum()) / span_s
+        above = "above" if offered > most else "below"
+        findings.append(
+            f"{model}: {offered:.2f} requests/s are offered on average, {above} the {most:.2f} requests/s "
+            f"that the fleet can sustain by a steady-state estimate ({offered / most:.0%})."
+        )
+    return findings
+
+
+def _most_requests_per_s(one: Deployment, requests: Requests, mine: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> float:
+    """Best steady rate of a replica: batches as large as seats, KV blocks and budget allow, no prefix hits.
+
+    A cycle of mean-output steps serves a full batch; each step decodes the batch and prefills the share of new prompts
+    that keeps it full.
+    """
+    prompt = float(requests.prompt_tokens[mine].mean())
+    output = float(requests.output_tokens[mine].mean())
+    context = prompt + output / 2
+    batch = min(one.defaults.max_num_seqs, max(int(one.memory.kv_tokens / (context + one.defaults.block_size)), 1))
+    prefill = round(batch * prompt / output)
+    prefill = min(prefill, one.defaults.max_num_batched_tokens - batch)
+    shape = StepShape(
+        prefill_tokens=max(prefill, 2),
+        prefill_seqs=1,
+        prefill_pairs=round(max(prefill, 2) * prompt / 2),
+        decode_seqs=batch - 1,
+        context_tokens=round((batch - 1) * context),
+        sampled=batch,
+    )
+    starts_per_step = max(prefill, 2) / prompt
+    return starts_per_step / (step_ns(one.cost, shape) / NS_PER_S)
