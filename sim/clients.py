@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from sim.request import Requests
 from sim.world import World
 
+_CHUNK = 1 << 16
+"""Requests that are Python objects at a time."""
+
 Send = Callable[[int, bool], bool]
 """Sends a request (index, watched); False if it was refused at once."""
 
@@ -32,12 +35,13 @@ class Clients:
         world.process(self._arrivals())
 
     def _arrivals(self) -> Generator[simpy.Event, None, None]:
-        first_turns = np.flatnonzero(self._requests.after < 0)
-        times = self._requests.arrival_ns[first_turns]
-        for request, at in zip(first_turns.tolist(), times.tolist(), strict=True):
-            if at > self._world.now:
-                yield self._world.timeout(at - int(self._world.now))
-            self._become_ready(request)
+        for start in range(0, len(self._requests), _CHUNK):
+            first_turns = start + np.flatnonzero(self._requests.after[start : start + _CHUNK] < 0)
+            times = self._requests.arrival_ns[first_turns]
+            for request, at in zip(first_turns.tolist(), times.tolist(), strict=True):
+                if at > self._world.now:
+                    yield self._world.timeout(at - int(self._world.now))
+                self._become_ready(request)
 
     def _become_ready(self, request: int) -> None:
         self._ready.append(request)

@@ -108,13 +108,21 @@ class Engines:
         """Bring the counters up to the end of the run."""
         kernel.settle(self.box, now)
 
-    def itl(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """All inter-token latencies (ns) and how many tokens share each."""
+    def take_itl(self) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
+        """All inter-token latencies (ns) and how many tokens share each; the logs are empty afterwards."""
         self._empty_logs()
-        gaps = [gap for gap, _ in self._itl] + self._long_itl
-        counts = [count for _, count in self._itl] + [np.ones(len(gap), np.uint16) for gap in self._long_itl]
-        wide = np.int64 if any(len(gap) for gap in self._long_itl) else np.uint32
-        return np.concatenate(gaps).astype(wide), np.concatenate(counts)
+        long_ns = np.concatenate(self._long_itl)
+        size = sum(len(gaps) for gaps, _ in self._itl)
+        itl_ns = np.empty(size + len(long_ns), np.int64 if len(long_ns) else np.uint32)
+        itl_count = np.ones(len(itl_ns), np.uint16)
+        itl_ns[size:] = long_ns
+        while self._itl:  # frees each piece as it is copied
+            gaps, counts = self._itl.pop()
+            itl_ns[size - len(gaps) : size] = gaps
+            itl_count[size - len(gaps) : size] = counts
+            size -= len(gaps)
+        self._long_itl.clear()
+        return itl_ns, itl_count
 
     def _empty_logs(self) -> None:
         state, clock = self.state, self._clock

@@ -40,17 +40,19 @@ class Fleet:
             if not len(members):
                 raise InputError(f"workload: no pool of the fleet serves model {model}, expected one of {set(served)}")
             self._members.append(members)
-            self._routers.append(router.build(scenario.router, self._engines, members, rng))
-        self._router_of = np.array([models.index(model) for model in asked])[requests.klass]
-        self._length = requests.prompt_tokens.astype(np.int64) + requests.max_tokens
+            self._routers.append(router.build(scenario.router, world, members, rng))
+        self._router_of_class = [models.index(model) for model in asked]
+        self._requests = requests
         self.rejected = np.zeros(len(requests), np.bool_)
 
     def send(self, request: int, watched: bool) -> bool:
         """Route a request; False if the API server refuses it: prompt + max_tokens exceed max_model_len (HTTP 400)."""
         now = int(self._world.now)
-        group = self._router_of[request]
-        replica = int(self._members[group][self._routers[group].choose(request, now)])
-        if self._length[request] > self._max_model_len[replica]:
+        requests = self._requests
+        group = self._router_of_class[requests.klass[request]]
+        replica = int(self._members[group][self._routers[group].choose(request)])
+        length = int(requests.prompt_tokens[request]) + int(requests.max_tokens[request])
+        if length > self._max_model_len[replica]:
             self.rejected[request] = True
             return False
         self._engines.enqueue(replica, request, now, watched=watched)

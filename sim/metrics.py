@@ -16,6 +16,8 @@ from sim.result import Outcome, Replication
 from sim.stats import Floats
 from sim.units import NS_PER_MS, NS_PER_S
 
+_CHUNK = 1 << 18
+
 Rows = NDArray[np.intp]
 Mask = NDArray[np.bool_]
 
@@ -134,11 +136,14 @@ def _lower_bound_ns(one: Replication, name: str, rows: Rows) -> Floats:
 
 def peak_in_flight(one: Replication) -> int:
     """Most requests in flight at one instant; each counts over the half-open [sent, last token)."""
-    sent, left = sojourns(one)
-    started, ended = np.sort(sent), np.sort(left)
-    if not len(started):
-        return 0
-    return int((np.arange(1, len(started) + 1) - np.searchsorted(ended, started, side="right")).max())
+    started, ended = sojourns(one)
+    started.sort()
+    ended.sort()
+    most = 0
+    for begin in range(0, len(started), _CHUNK):  # just after each sending
+        gone = np.searchsorted(ended, started[begin : begin + _CHUNK], side="right")
+        most = max(most, int((np.arange(begin + 1, begin + 1 + len(gone)) - gone).max()))
+    return most
 
 
 def max_concurrent_requests(one: Replication, rows: Rows) -> int:
@@ -165,18 +170,24 @@ def max_output_tokens_per_s(one: Replication, rows: Rows) -> float:
     if not len(rows):
         return 0.0
     origin = one.sent_ns[rows].min()
+    seconds = int((one.last_token_ns[rows].max() - origin) // NS_PER_S) + 2
+    tokens, rate_change = np.zeros(seconds), np.zeros(seconds)
+    for start in range(0, len(rows), _CHUNK):
+        _spread_tokens(one, rows[start : start + _CHUNK], origin, tokens, rate_change)
+    return float((tokens + rate_change.cumsum()).max())
+
+
+def _spread_tokens(one: Replication, rows: Rows, origin: np.int64, tokens: Floats, rate_change: Floats) -> None:
+    """Add each request's first token to its second, and the others as a constant rate from first to last token."""
     first = (one.first_token_ns[rows] - origin) / NS_PER_S
     last = (one.last_token_ns[rows] - origin) / NS_PER_S
     more = one.requests.output_tokens[rows] - 1
     spread = last > first
-    tokens = np.bincount(first.astype(np.int64), weights=np.where(spread, 1.0, 1.0 + more)).astype(np.float64)
+    tokens += np.bincount(first.astype(np.int64), np.where(spread, 1.0, 1.0 + more), minlength=len(tokens))
     first, last = first[spread], last[spread]
     rate = more[spread] / (last - first)
-    tokens.resize(int(max(last.max(initial=0.0), len(tokens) - 1)) + 2, refcheck=False)
-    # Rates begin and end within seconds: carry the running total, and mend the seconds in which it changes.
-    running = np.zeros(len(tokens))
+    # Rates begin and end within seconds: the change holds from there on, less what lies before within that second.
     for when, sign in ((first, 1.0), (last, -1.0)):
         second = when.astype(np.int64)
-        running += sign * np.bincount(second, weights=rate, minlength=len(tokens))
-        tokens -= sign * np.bincount(second, weights=rate * (when - second), minlength=len(tokens))
-    return float((tokens + running.cumsum()).max())
+        rate_change += sign * np.bincount(second, rate, minlength=len(tokens))
+        tokens -= sign * np.bincount(second, rate * (when - second), minlength=len(tokens))

@@ -66,7 +66,7 @@ def record(
     outcome[fleet.rejected] = Outcome.REJECTED
     end_ns = stopped_ns if stopped_ns is not None else int(max(rows["last_token_ns"].max(), clients.sent_ns.max()))
     world.engines.settle(end_ns)
-    itl_ns, itl_count = world.engines.itl()
+    itl_ns, itl_count = world.engines.take_itl()
     return Replication(
         requests=requests,
         outcome=outcome,

@@ -56,6 +56,7 @@ COUNTERS = np.dtype(
         ("prefix_hits", np.int64),
         ("peak_running", np.int64),
         ("block_ns", np.float64),  # integral of used KV blocks over time
+        ("system_ns", np.float64),  # integral of running and waiting requests over time
         ("waiting_ns", np.float64),  # integral of waiting requests over time
         ("waiting_seats_ns", np.float64),  # the part of it while max_num_seqs blocked the head of the queue
         ("waiting_blocks_ns", np.float64),  # ... while KV blocks did

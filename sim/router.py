@@ -1,17 +1,18 @@
 """Routers: which replica serves a request. Each sees the fleet as it was at its last refresh, and its own choices."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+import simpy
 from numpy.typing import NDArray
 
-from sim.engine import Engines
 from sim.kernel.probe import least
 from sim.scenario import fleet as spec
 from sim.scenario.fleet import Router as RouterSpec
 from sim.units import NS_PER_MS
+from sim.world import World
 
 Loads = NDArray[np.int64]
 
@@ -19,8 +20,8 @@ Loads = NDArray[np.int64]
 class Router(Protocol):
     """Chooses among the replicas that serve one model."""
 
-    def choose(self, request: int, now: int) -> int:
-        """Index, among its members, of the replica for a request that arrives at `now` (ns)."""
+    def choose(self, request: int) -> int:
+        """Index, among its members, of the replica for a request that arrives now."""
         ...
 
 
@@ -30,36 +31,44 @@ class View:
     Between refreshes it adds what it has routed itself, and does not see what has ended.
     """
 
-    def __init__(self, engines: Engines, members: NDArray[np.int32], staleness_ms: float) -> None:
-        self.engines = engines
+    def __init__(self, world: World, members: NDArray[np.int32], staleness_ms: float) -> None:
+        self.engines = world.engines
         self.members = members
         first, last = int(members[0]), int(members[-1])
         contiguous = last - first + 1 == len(members)
         self._part: slice | NDArray[np.int32] = slice(first, last + 1) if contiguous else members
+        self._world = world
         self._period = round(staleness_ms * NS_PER_MS)
-        self._fresh_until = 0
-        self._seen: dict[str, Loads] = {}
+        self._refreshing = False
+        self._seen = self._now()
 
     def _live(self, name: str) -> Loads:
         state = self.engines.state
         gauge: Loads = state.outstanding if name == "outstanding" else state.replicas[name]
         return gauge[self._part]
 
-    def of(self, name: str, now: int) -> Loads:
-        """A gauge of every member, as known at `now`: running, waiting, free_blocks or outstanding."""
-        if self._period == 0:
-            return self._live(name)
-        if now >= self._fresh_until:  # refreshes lie on multiples of the period
-            gauges = ("running", "waiting", "free_blocks", "outstanding")
-            self._seen = {gauge: self._live(gauge).copy() for gauge in gauges}
-            self._fresh_until = (now // self._period + 1) * self._period
-        return self._seen[name]
+    def _now(self) -> dict[str, Loads]:
+        return {gauge: self._live(gauge).copy() for gauge in ("running", "waiting", "free_blocks", "outstanding")}
+
+    def of(self, name: str) -> Loads:
+        """A gauge of every member, as far as known: running, waiting, free_blocks or outstanding."""
+        return self._live(name) if self._period == 0 else self._seen[name]
 
     def sent(self, index: int) -> None:
         """Count a request that was just routed to a member, until the next refresh."""
         if self._period > 0:
             self._seen["outstanding"][index] += 1
             self._seen["waiting"][index] += 1
+            if not self._refreshing:
+                self._refreshing = True
+                self._world.process(self._refresh())
+
+    def _refresh(self) -> Generator[simpy.Event, None, None]:
+        """Refresh at multiples of the period until the members are idle: then nothing changes unseen."""
+        while self._refreshing:
+            yield self._world.timeout(self._period - int(self._world.now) % self._period)
+            self._seen = self._now()
+            self._refreshing = bool(self._seen["outstanding"].any())
 
 
 class RoundRobin:
@@ -69,7 +78,8 @@ class RoundRobin:
         self._members = members
         self._turn = -1
 
-    def choose(self, request: int, now: int) -> int:  # noqa: ARG002
+    def choose(self, request: int) -> int:  # noqa: ARG002
+        """The next one."""
         self._turn = (self._turn + 1) % self._members
         return self._turn
 
@@ -81,11 +91,12 @@ class Random:
         self._members = members
         self._rng = rng
 
-    def choose(self, request: int, now: int) -> int:  # noqa: ARG002
+    def choose(self, request: int) -> int:  # noqa: ARG002
+        """Any one."""
         return int(self._rng.integers(self._members))
 
 
-Score = Callable[[View, int], NDArray[Any]]
+Score = Callable[[View], NDArray[Any]]
 
 
 class LeastScore:
@@ -96,8 +107,9 @@ class LeastScore:
         self._score = score
         self._turn = 0
 
-    def choose(self, request: int, now: int) -> int:  # noqa: ARG002
-        index = int(least(self._score(self._view, now), self._turn))
+    def choose(self, request: int) -> int:  # noqa: ARG002
+        """The best one; the scan starts one further each time."""
+        index = int(least(self._score(self._view), self._turn))
         self._view.sent(index)
         self._turn += 1
         return index
@@ -110,8 +122,9 @@ class PowerOfTwo:
         self._view = view
         self._rng = rng
 
-    def choose(self, request: int, now: int) -> int:  # noqa: ARG002
-        loads = self._view.of("outstanding", now)
+    def choose(self, request: int) -> int:  # noqa: ARG002
+        """The better of two."""
+        loads = self._view.of("outstanding")
         first = int(self._rng.integers(len(loads)))
         second = int(self._rng.integers(len(loads) - 1)) if len(loads) > 1 else first
         second += second >= first and len(loads) > 1
@@ -131,8 +144,9 @@ class PrefixAffinity:
     max_imbalance: float
     turn: int = 0
 
-    def choose(self, request: int, now: int) -> int:
-        loads = self.view.of("outstanding", now)
+    def choose(self, request: int) -> int:
+        """The one that knows the prompt, or the least loaded."""
+        loads = self.view.of("outstanding")
         hits = self.view.engines.cached_blocks(self.view.members, request)
         # most cached blocks first, then least loaded
         index = int(least(loads - hits * (int(loads.max()) + 1), self.turn))
@@ -143,31 +157,31 @@ class PrefixAffinity:
         return index
 
 
-def _vllm_dp_score(view: View, now: int) -> NDArray[np.float64]:
-    """vLLM 0.32's data-parallel score, of one API server (vllm/v1/engine/core_client.py:1642-1697)."""
-    waiting, running = view.of("waiting", now), view.of("running", now)
-    used = 1 - view.of("free_blocks", now) / view.engines.kv_blocks(view.members)
-    load = np.maximum(view.of("outstanding", now), waiting + running)
+def _vllm_dp_score(view: View) -> NDArray[np.float64]:
+    """Data-parallel score of vLLM 0.32, of one API server (vllm/v1/engine/core_client.py:1642-1697)."""
+    waiting, running = view.of("waiting"), view.of("running")
+    used = 1 - view.of("free_blocks") / view.engines.kv_blocks(view.members)
+    load = np.maximum(view.of("outstanding"), waiting + running)
     return np.asarray(load + np.where(waiting > 0, waiting * 6 * np.maximum(0.0, used - 0.5), 0.0))
 
 
-def _fewest_outstanding(view: View, now: int) -> Loads:
-    return view.of("outstanding", now)
+def _fewest_outstanding(view: View) -> Loads:
+    return view.of("outstanding")
 
 
-def _kv_pressure(view: View, now: int) -> NDArray[np.float64]:
+def _kv_pressure(view: View) -> NDArray[np.float64]:
     """Used share of the KV blocks, plus one for each waiting request: those will want blocks first."""
-    free = view.of("free_blocks", now) / view.engines.kv_blocks(view.members)
-    return np.asarray(view.of("waiting", now) + 1 - free)
+    free = view.of("free_blocks") / view.engines.kv_blocks(view.members)
+    return np.asarray(view.of("waiting") + 1 - free)
 
 
-def build(router: RouterSpec, engines: Engines, members: NDArray[np.int32], rng: np.random.Generator) -> Router:
+def build(router: RouterSpec, world: World, members: NDArray[np.int32], rng: np.random.Generator) -> Router:
     """The router of a scenario, before the replicas `members` (int32, at least one)."""
     if isinstance(router, spec.RoundRobin):
         return RoundRobin(len(members))
     if isinstance(router, spec.Random):
         return Random(len(members), rng)
-    view = View(engines, members, router.staleness_ms)
+    view = View(world, members, router.staleness_ms)
     if isinstance(router, spec.PowerOfTwo):
         return PowerOfTwo(view, rng)
     if isinstance(router, spec.PrefixAffinity):

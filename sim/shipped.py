@@ -30,4 +30,4 @@ def find_scenario(name: str) -> Path:
     """Return the file that `name` means: a path, or a bare name of a shipped scenario."""
     path = Path(name)
     bare = path.name == name and not path.suffix
-    return shipped_scenario(name) if bare and not path.exists() else path
+    return shipped_scenario(name) if bare and not path.is_file() else path

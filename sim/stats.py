@@ -1,6 +1,6 @@
 """Output analysis: intervals over replications, warm-up truncation, exact quantiles of weighted values."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,8 @@ from scipy.special import stdtrit
 Floats = NDArray[np.float64]
 
 CONFIDENCE = 0.95
+_CHUNK = 1 << 18
+_BIN_BITS = 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,25 +103,16 @@ def mser5(series: ArrayLike) -> Truncation:
 
 
 class WeightedValues:
-    """Values that each occur a number of times, as if repeated (numpy.repeat) but never laid out."""
+    """Values that each occur a number of times, as if repeated (numpy.repeat) but never laid out, copied or sorted."""
 
     def __init__(self, values: NDArray[np.integer], counts: NDArray[np.integer]) -> None:
-        """Sort the values; entries with a count of zero may occur."""
-        bits = int(counts.max(initial=0)).bit_length()
-        if bits + int(values.max(initial=0)).bit_length() <= 64 and values.min(initial=0) >= 0:
-            # One sort of value and count packed into a word: several times as fast as sorting indices.
-            packed = (values.astype(np.uint64) << np.uint64(bits)) | counts.astype(np.uint64)
-            packed.sort()
-            self._values = (packed >> np.uint64(bits)).astype(values.dtype)
-            self._counts = (packed & np.uint64((1 << bits) - 1)).astype(counts.dtype)
-        else:
-            order = np.argsort(values)
-            self._values, self._counts = values[order], counts[order]
-        self._upto = np.cumsum(self._counts, dtype=np.int64)
+        """Take values >= 0 and how often each occurs; entries with a count of zero may occur."""
+        self._values, self._counts = values, counts
+        self._size = int(counts.sum(dtype=np.int64))
 
     def __len__(self) -> int:
         """Number of values with their multiplicity."""
-        return int(self._upto[-1]) if len(self._upto) else 0
+        return self._size
 
     def quantiles(self, percentages: Sequence[float]) -> Floats:
         """Return percentiles, equal to numpy.percentile(numpy.repeat(values, counts), percentages) to the last bit.
@@ -134,8 +127,7 @@ class WeightedValues:
         position = (len(self) - 1) * (np.asarray(percentages, dtype=np.float64) / 100)
         below = np.floor(position).astype(np.int64)
         share = position - below
-        a = self._at(below)
-        b = self._at(np.minimum(below + 1, len(self) - 1))
+        a, b = self._at(np.stack([below, np.minimum(below + 1, len(self) - 1)]))
         gap = b - a
         return np.where(share >= 0.5, b - gap * (1 - share), a + gap * share)
 
@@ -147,12 +139,39 @@ class WeightedValues:
         """
         if not len(self):
             raise ValueError("no values")
-        values = self._values.astype(np.float64)
-        mean = float(values @ self._counts) / len(self)
-        values -= mean
-        values *= values
-        return mean, float(np.sqrt(float(values @ self._counts) / len(self)))
+        mean = sum(float(values.astype(np.float64) @ counts) for values, counts in self._chunks()) / len(self)
+        square = sum(float((values - mean) ** 2 @ counts) for values, counts in self._chunks())
+        return mean, float(np.sqrt(square / len(self)))
 
-    def _at(self, rank: NDArray[np.int64]) -> Floats:
-        """Return the values at 0-based ranks of the repeated, sorted list."""
-        return self._values[np.searchsorted(self._upto, rank, side="right")].astype(np.float64)
+    def _chunks(self) -> Iterator[tuple[NDArray[np.integer], NDArray[np.integer]]]:
+        """Pieces small enough that temporaries do not count."""
+        for start in range(0, len(self._values), _CHUNK):
+            yield self._values[start : start + _CHUNK], self._counts[start : start + _CHUNK]
+
+    def _at(self, ranks: NDArray[np.int64]) -> Floats:
+        """Return the values at 0-based ranks of the repeated, sorted list.
+
+        A histogram finds the bin of each rank; only the values in those bins are sorted.
+        """
+        shift = max(int(self._values.max()).bit_length() - _BIN_BITS, 0)
+        upto = np.zeros(1 << _BIN_BITS, np.int64)
+        for values, counts in self._chunks():
+            bins = (values >> shift).astype(np.intp)
+            upto += np.bincount(bins, counts, minlength=len(upto)).astype(np.int64)  # exact below 2**53
+        upto = upto.cumsum()
+        wanted = np.zeros(len(upto), np.bool_)
+        wanted[np.searchsorted(upto, ranks, side="right")] = True
+        picked = [
+            (values[chosen], counts[chosen])
+            for values, counts in self._chunks()
+            for chosen in [wanted[(values >> shift).astype(np.intp)]]
+        ]
+        values = np.concatenate([part for part, _ in picked])
+        counts = np.concatenate([part for _, part in picked]).astype(np.int64)
+        order = np.argsort(values)
+        values, before = values[order], counts[order].cumsum()
+        # ranks within the picked values: less all that lies in other bins before them
+        held = np.bincount((values >> shift).astype(np.intp), counts[order], minlength=len(upto)).astype(np.int64)
+        elsewhere = (upto - held.cumsum())[np.searchsorted(upto, ranks, side="right")]
+        found: Floats = values[np.searchsorted(before, ranks - elsewhere, side="right")].astype(np.float64)
+        return found

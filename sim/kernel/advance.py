@@ -33,6 +33,7 @@ def account(replica, now):
     span = now - replica.accounted_ns
     replica.accounted_ns = now
     replica.block_ns += span * (replica.num_blocks - 1 - replica.free_blocks)
+    replica.system_ns += span * (replica.running + replica.waiting)
     waited = span * replica.waiting
     if waited > 0:
         replica.waiting_ns += waited

@@ -131,6 +131,7 @@ REPLICA = np.dtype(
         ("prefix_hits", np.int64),
         ("peak_running", np.int64),
         ("block_ns", np.float64),
+        ("system_ns", np.float64),
         ("waiting_ns", np.float64),
         ("waiting_seats_ns", np.float64),
         ("waiting_blocks_ns", np.float64),

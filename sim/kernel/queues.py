@@ -108,16 +108,12 @@ def unseat_finished(state, replica):
 
 @compiled
 def victim(state, replica):
-    """Index in `running` of the request to preempt: the last, or the worst (priority, arrival time), earliest tie."""
+    """Index in `running` of the request to preempt: the last, or the one that the priority policy serves last."""
     if not replica.by_priority:
         return replica.running - 1
+    first, running, seats = replica.first_seat, state.running, state.seats
     worst = 0
-    requests = state.requests
     for index in range(1, replica.running):
-        a = state.seats[state.running[replica.first_seat + worst]].request
-        b = state.seats[state.running[replica.first_seat + index]].request
-        if requests[b].priority > requests[a].priority or (
-            requests[b].priority == requests[a].priority and requests[b].arrival_ns > requests[a].arrival_ns
-        ):
+        if _before(state.requests, seats[running[first + worst]].request, seats[running[first + index]].request):
             worst = index
     return worst

@@ -4,8 +4,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-# The upper bound keeps products and squares of any two numbers finite; no time, rate or price comes near it.
-Positive = Annotated[float, Field(gt=0, le=1e12, allow_inf_nan=False)]
+# Bounds that no rate, time or price comes near keep products and quotients of any two numbers finite.
+Positive = Annotated[float, Field(ge=1e-9, le=1e12, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]

@@ -118,7 +118,11 @@ def _describe(node: Node) -> str:
     if "const" in node:
         return str(node["const"])
     text = _TYPES.get(node.get("type", ""), "something else")
-    bounds = [f"{word} {node[key]:,}" for key, word in _BOUNDS.items() if key in node]
+    bounds = [
+        f"{word} {node[key]:{',' if isinstance(node[key], int) else ',.15g'}}"
+        for key, word in _BOUNDS.items()
+        if key in node
+    ]
     if bounds:
         text += f" {' and '.join(bounds)}"
     if "pattern" in node:

@@ -106,7 +106,7 @@ Length = Annotated[FixedLength | UniformLength | LognormalLength, Field(discrimi
 class SeparateLengths(Block):
     """Input and output lengths drawn independently."""
 
-    kind: Literal["separate"] = "separate"
+    kind: Literal["separate"]
     input: Length
     output: Length
 

@@ -112,7 +112,7 @@ class RealScheduler:
                 prompt_token_ids=[req.token(position) for position in range(req.prompt_tokens)],
                 sampling_params=params,
                 pooling_params=None,
-                arrival_time=float(req.arrival_step),
+                arrival_time=req.arrival_step + req.id * 1e-6,
                 priority=req.priority,
                 block_hasher=self.hasher,
             )

@@ -148,9 +148,9 @@ class KernelScheduler:
         if not self._by_priority:
             return tuple(reversed(list(preempted)))
 
-        def rank(one: int) -> tuple[int, int]:
+        def rank(one: int) -> tuple[int, int, int]:
             row = self._state.requests[self._index[one]]
-            return int(row.priority), int(row.arrival_ns)
+            return int(row.priority), int(row.arrival_ns), one
 
         return tuple(sorted(preempted, key=rank, reverse=True))
 
@@ -189,7 +189,7 @@ def run_kernel_engine(
         if index >= 0:
             engine.enqueue(0, index, at, watched=False)
     engine.advance(2**62)
-    gaps, counts = engine.itl()
+    gaps, counts = engine.take_itl()
     times = []
     for row in engine.state.requests:
         done = row.status == FINISHED

@@ -228,7 +228,7 @@ class NaiveScheduler:
 
     def _victim(self) -> State:
         if self.config.policy == "priority":
-            return max(self.running, key=lambda state: (state.req.priority, state.req.arrival_step))
+            return max(self.running, key=lambda state: state.key)
         return self.running[-1]
 
     def _preempt(self, state: State) -> None:

@@ -48,6 +48,11 @@ def pollaczek_khinchine(rho: float, scv: float) -> float:
     return rho / (1 - rho) * (1 + scv) / 2
 
 
+def relaxation(rho: float, scv: float = 1.0) -> float:
+    """Arrivals in which the transient of a queue from empty falls by e, roughly: M/M/1's, and its diffusion's."""
+    return rho / (1 - rho**0.5) ** 2 * max((1 + scv) / 2, 0.5)
+
+
 def mdc_wait(servers: int, rho: float) -> float:
     """Mean wait in M/D/c (Crommelin 1932).
 

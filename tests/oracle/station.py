@@ -133,6 +133,8 @@ def serve(station: Station, drawn: Requests) -> Served:
     rows = world.engines.state.requests
     replica = world.engines.state.replicas[0]
     assert world.engines.unfinished == clients.to_send == 0
+    waited = (rows["first_scheduled_ns"] - rows["arrival_ns"])[~lost].sum()
+    assert replica["waiting_ns"] == waited  # Little's law for the queue: both sides are exact
     return Served(
         sent=clients.sent_ns / SECOND,
         scheduled=rows["first_scheduled_ns"] / SECOND,

@@ -58,6 +58,9 @@ def replication(drawn: Requests, sent, scheduled, first, last, *, outcome=None, 
     row = np.zeros(1, COUNTERS)
     for name, value in (counters or {}).items():
         row[name] = value
+    end = int(last.max()) if end is None else end
+    inside = outcome <= Outcome.FINISHED
+    row["system_ns"] = (np.where(outcome == Outcome.FINISHED, last, end) - sent)[inside].sum(dtype=np.float64)
     return Replication(
         requests=drawn,
         outcome=outcome,
@@ -76,7 +79,7 @@ def replication(drawn: Requests, sent, scheduled, first, last, *, outcome=None, 
         gauges=Gauges(
             np.array([0, S], np.int64), np.array([0, 1], np.int32), np.array([0, 0], np.int32), np.array([0.0, 0.5])
         ),
-        end_ns=int(last.max()) if end is None else end,
+        end_ns=end,
     )
 
 

@@ -301,7 +301,7 @@ def test_bad_variants(write, change, chosen, fault):
             "engine.gpu_memory_utilization=0",
             "engine.gpu_memory_utilization: found 0, expected a number above 0 and at most 1",
         ),
-        ("slo.ttft_ms='500'", 'slo.ttft_ms: found "500", expected a number above 0'),
+        ("slo.ttft_ms='500'", 'slo.ttft_ms: found "500", expected a number at least 1e-09'),
         ("name=a b", 'name: found "a b", expected a text that matches'),
         ("model=3", "model: found 3, expected a text"),
         ("slo=null", "slo: found null, expected a block of keys"),
@@ -311,7 +311,7 @@ def test_bad_variants(write, change, chosen, fault):
         ("router={staleness_ms: 3}", "router.kind is missing, expected one of kv_aware, least_outstanding"),
         (
             "workload.arrivals={kind: gamma}",
-            "workload.arrivals.request_rate is missing, expected a number above 0 and at most",
+            "workload.arrivals.request_rate is missing, expected a number at least 1e-09 and",
         ),
         ("workload={kind: trace}", "workload: give either trace (a named public trace) or path and format"),
         (
@@ -390,5 +390,7 @@ def test_names_of_scenarios(tmp_path, monkeypatch):
     assert find_scenario("./quickstart") == Path("./quickstart")
     with pytest.raises(InputError, match="quickstrt: no such file or shipped scenario, did you mean quickstart"):
         find_scenario("quickstrt")
+    (tmp_path / "quickstart").mkdir()  # a folder shadows nothing
+    assert find_scenario("quickstart") == FOLDER / "quickstart.yaml"
     (tmp_path / "mooncake").write_text("mine")
     assert find_scenario("mooncake") == Path("mooncake")

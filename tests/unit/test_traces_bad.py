@@ -110,14 +110,14 @@ def test_nothing_in_the_window(tmp_path):
     (tmp_path / "t.csv").write_text(CSV + "0,1,1\n9,1,1\n")
     with pytest.raises(InputError, match=r"found no requests sent in \[2, 5\) s"):
         replayed(tmp_path, path="t.csv", format="csv", start_s=2.0, end_s=5.0)
-    with pytest.raises(InputError, match="found no requests sent at 1e\\+300 s or later"):
-        replayed(tmp_path, path="t.csv", format="csv", start_s=1e300)
+    with pytest.raises(InputError, match="found no requests sent at 1e\\+12 s or later"):
+        replayed(tmp_path, path="t.csv", format="csv", start_s=1e12)
 
 
 def test_a_pace_that_the_clock_cannot_hold(tmp_path):
-    (tmp_path / "t.csv").write_text(CSV + "0,1,1\n9,1,1\n")
+    (tmp_path / "t.csv").write_text(CSV + "0,1,1\n90000,1,1\n")
     with pytest.raises(InputError, match="rate_scale"):
-        replayed(tmp_path, path="t.csv", format="csv", rate_scale=1e-300)
+        replayed(tmp_path, path="t.csv", format="csv", rate_scale=1e-6)
 
 
 def test_lines_without_end(tmp_path, monkeypatch):
