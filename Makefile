@@ -28,17 +28,17 @@ lint: .venv-test/installed
 # A plain install, not an editable one, so that the demo runs what the wheel ships.
 .venv/installed: pyproject.toml requirements.lock LICENSE README.md $(SHIPPED)
 	test -x .venv/bin/python || scripts/venv.sh .venv
-	.venv/bin/python -m pip install --quiet --constraint requirements.lock .
+	.venv/bin/python -m pip install -qq --constraint requirements.lock .
 	touch $@
 
 .venv-test/installed: pyproject.toml requirements.lock
 	test -x .venv-test/bin/python || scripts/venv.sh .venv-test
-	.venv-test/bin/python -m pip install --quiet --constraint requirements.lock --editable '.[dev,opdb]'
+	.venv-test/bin/python -m pip install -qq --constraint requirements.lock --editable '.[dev,opdb]'
 	touch $@
 
 # The engine's own pins are what pip finds to fit it, as installed.
 lock: .venv-test/installed
-	.venv-test/bin/python -m pip install --quiet --upgrade uv
+	.venv-test/bin/python -m pip install -qq --upgrade uv
 	.venv-test/bin/uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 --all-extras \
 		--upgrade --no-header --no-annotate --output-file requirements.lock pyproject.toml
 	rm -rf .venv-engine && : > requirements-engine.lock

@@ -49,9 +49,9 @@ def measure(requests: int) -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         warm_up, job = load(_scenario(folder, 1000, REPLICAS)), load(_scenario(folder, requests, REPLICAS))
-    summarise(simulate(warm_up, progress=lambda done, total: None))
+    summarise(simulate(warm_up, progress=lambda *_: None))
     before = resource.getrusage(resource.RUSAGE_SELF)
-    result = simulate(job, progress=lambda done, total: None)
+    result = simulate(job, progress=lambda *_: None)
     summary = summarise(result)
     after = resource.getrusage(resource.RUSAGE_SELF)
     steps = int(result.replications[0].counters["steps"].sum())

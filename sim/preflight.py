@@ -3,7 +3,7 @@
 import numpy as np
 
 from sim.deployment import Deployment, deploy
-from sim.fleet import class_models
+from sim.fleet import class_models, serving_pools
 from sim.request import Requests
 from sim.scenario.load import Loaded
 from sim.scenario.scenario import Scenario
@@ -31,8 +31,9 @@ def check(loaded: Loaded) -> list[str]:
 
 
 def _rejected(scenario: Scenario, deployments: tuple[Deployment, ...], requests: Requests) -> list[str]:
+    pools = serving_pools(scenario, deployments, requests)
     limits = [
-        max(one.defaults.max_model_len for one in deployments if (one.pool.model or scenario.model) == model)
+        max(deployments[pool].defaults.max_model_len for pool in pools[model])
         for model in class_models(scenario, requests)
     ]
     length = requests.prompt_tokens.astype(np.int64) + requests.max_tokens
@@ -49,10 +50,10 @@ def _load(scenario: Scenario, deployments: tuple[Deployment, ...], requests: Req
         return [f"Closed loop: {requests.concurrency} requests in flight, so the load adapts to the capacity."]
     models = class_models(scenario, requests)
     findings = []
-    for model in sorted(set(models)):
+    for model, pools in serving_pools(scenario, deployments, requests).items():
         mine = np.array([one == model for one in models])[requests.klass]
-        pools = [one for one in deployments if (one.pool.model or scenario.model) == model]
-        most = sum(one.pool.replicas * _most_requests_per_s(one, requests, mine) for one in pools)
+        serving = [deployments[pool] for pool in pools]
+        most = sum(one.pool.replicas * _most_requests_per_s(one, requests, mine) for one in serving)
         offered = int(mine.sum()) / span_s
         above = "above" if offered > most else "below"
         findings.append(
@@ -62,7 +63,9 @@ def _load(scenario: Scenario, deployments: tuple[Deployment, ...], requests: Req
     return findings
 
 
-def _most_requests_per_s(one: Deployment, requests: Requests, mine: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> float:
+def _most_requests_per_s(
+    one: Deployment, requests: Requests, mine: np.ndarray[tuple[int], np.dtype[np.bool_]]
+) -> float:
     """Best steady rate of a replica: batches as large as seats, KV blocks and budget allow, no prefix hits.
 
     A cycle of mean-output steps serves a full batch; each step decodes the batch and prefills the share of new prompts

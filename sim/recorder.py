@@ -30,18 +30,20 @@ class GaugeRecorder:
         world.process(self._sample())
 
     def _sample(self) -> Generator[simpy.Event, None, None]:
-        while self._clients.to_send > 0 or self._world.engines.unfinished > 0:
+        while True:
             replicas = self._world.engines.state.replicas
             used = 1.0 - int(replicas["free_blocks"].sum()) / self._blocks
             now = int(self._world.now)
             self._rows.append((now, int(replicas["running"].sum()), int(replicas["waiting"].sum()), used))
+            if not (self._clients.to_send > 0 or self._world.engines.unfinished > 0):
+                return
             if len(self._rows) == MOST_SAMPLES:
                 self._rows = self._rows[::2]
                 self._period *= 2
             yield self._world.timeout(self._rows[-1][0] + self._period - now)
 
     def gauges(self, end_ns: int) -> Gauges:
-        """The samples up to the end of the run."""
+        """The samples up to the end of the run; the first one is taken at 0."""
         rows = [row for row in self._rows if row[0] <= end_ns]
         time_ns, running, waiting, usage = zip(*rows, strict=True)
         return Gauges(

@@ -95,9 +95,9 @@ class Replication:
     preemptions: Int32s
     replica: Int32s
     """Index into `replicas`, -1 if never routed."""
-    itl_ns: NDArray[np.int64]
+    itl_ns: NDArray[np.integer]
     """Inter-token latencies with multiplicity `itl_count`: one entry serves a whole batch."""
-    itl_count: NDArray[np.int64]
+    itl_count: NDArray[np.integer]
     counters: NDArray[np.void]
     """COUNTERS[replicas]"""
     gauges: Gauges

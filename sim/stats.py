@@ -129,7 +129,8 @@ class WeightedValues:
         share = position - below
         a, b = self._at(np.stack([below, np.minimum(below + 1, len(self) - 1)]))
         gap = b - a
-        return np.where(share >= 0.5, b - gap * (1 - share), a + gap * share)
+        found: Floats = np.where(share >= 0.5, b - gap * (1 - share), a + gap * share)
+        return found
 
     def mean_std(self) -> tuple[float, float]:
         """Return the mean and the population standard deviation (numpy.std).

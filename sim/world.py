@@ -32,7 +32,7 @@ class World(simpy.Environment):
         super().step()
 
     def _announce(self, event: simpy.Event) -> None:
-        for request in event.value:
+        for request in event.value or ():
             self.on_end(int(request))
 
 

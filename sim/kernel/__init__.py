@@ -1,0 +1,1 @@
+"""The compiled scheduler and step loop: arrays in, arrays changed in place."""

@@ -7,6 +7,9 @@ from sim.stats import Interval
 HARDLY = 0.05
 """Below this share of the time in the system, waiting is no bottleneck."""
 
+HARD = 0.4
+"""Below this share of its peak a resource is not what binds: kernels attain 0.6 to 0.9 of it."""
+
 _HELD_BY = {
     "blocks": (
         "KV blocks run out first: {held} of the waiting time is KV-blocked (mean KV use {kv}); raising max_num_seqs "
@@ -60,13 +63,15 @@ def _busy(values: Mapping[str, Interval]) -> str:
     hbm, mfu = _mean(values, "hbm_utilisation") / busy, _mean(values, "mfu") / busy
     communication = _mean(values, "communication")
     if _mean(values, "device") < 0.5:
-        bound = "the host"
+        bound = "Steps are bound by the host"
     elif communication > 0.5:
-        bound = "communication"
+        bound = "Steps are bound by communication"
+    elif max(hbm, mfu) < HARD:
+        bound = "Neither memory bandwidth nor compute is near its peak; fixed times and mixed work fill the steps"
     else:
-        bound = "memory bandwidth" if hbm >= mfu else "compute"
+        bound = f"Steps are bound by {'memory bandwidth' if hbm >= mfu else 'compute'}"
     return (
-        f"Steps are bound by {bound}: while busy ({percent(busy)} of the time), the GPUs use {percent(hbm)} of HBM "
+        f"{bound}: while busy ({percent(busy)} of the time), the GPUs use {percent(hbm)} of HBM "
         f"bandwidth and {percent(mfu)} of peak FLOPs, and {percent(communication)} of device time is communication."
     )
 

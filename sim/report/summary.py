@@ -168,7 +168,8 @@ def _unit_cost(usd_per_hour: float, per_second: float | None, unit: float) -> fl
 
 
 def _join(replications: Sequence[Measures]) -> Values:
-    return {key: t_interval(one[key] for one in replications) for key in replications[0]}
+    keys = {key: None for one in replications for key in one}  # a metric may lack in some: no reasoning was drawn
+    return {key: t_interval(one.get(key) for one in replications) for key in keys}
 
 
 def _class_summary(aim: Objective, values: Values) -> ClassSummary:

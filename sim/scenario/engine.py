@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from sim.scenario.base import Block, Count
+from sim.scenario.base import Block, Count, NotABoolean
 
 
 class Engine(Block):
@@ -24,8 +24,8 @@ class Engine(Block):
     gpu_memory_utilization: Annotated[float, Field(gt=0, le=1)] = 0.92
     kv_cache_memory_bytes: Annotated[int, Field(gt=0)] | None = None
     num_gpu_blocks_override: Annotated[int, Field(ge=2)] | None = None
-    block_size: Literal[1, 2, 4, 8, 16, 32, 64, 128, 256] | None = None
-    """Tokens a KV block; default 16, for MLA 64 (FlashMLA)."""
+    block_size: Annotated[Literal[1, 2, 4, 8, 16, 32, 64, 128, 256], NotABoolean] | None = None
+    """Tokens a KV block; default as the attention backend that vLLM chooses wants it: 16, for MLA 16 to 256."""
     enable_prefix_caching: bool = True
     enable_chunked_prefill: bool = True
     long_prefill_token_threshold: Annotated[int, Field(ge=0)] = 0

@@ -16,7 +16,7 @@ class Pool(Block):
     """Catalogue id, for example h100-sxm-80gb."""
     tensor_parallel_size: Count = 1
     pipeline_parallel_size: Count = 1
-    replicas: Annotated[int, Field(ge=1, le=100_000)] = 1
+    replicas: Annotated[int, Field(ge=1, le=10_000)] = 1
     market: Literal["on_demand", "spot", "reserved"] = "on_demand"
     usd_per_gpu_hour: Annotated[float, Field(ge=0, le=1e6)] | None = None
     """Your own price; default the catalogue's median for this GPU and market."""

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from sim.scenario.base import Block
+from sim.scenario.base import Block, NotABoolean
 from sim.scenario.engine import Engine
 from sim.scenario.fleet import LeastOutstanding, Pool, Router
 from sim.scenario.slo import Slo
@@ -26,7 +26,7 @@ class Run(Block):
 class Scenario(Block):
     """What a planner writes: everything a run depends on, beside the catalogue."""
 
-    schema_version: Literal[1]
+    schema_version: Annotated[Literal[1], NotABoolean]
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,100}$")]
     description: str = ""
     model: str

@@ -70,9 +70,7 @@ class ClosedLoop(Block):
     concurrency: Count
 
 
-Arrivals = Annotated[
-    Poisson | Gamma | Constant | Ramp | Diurnal | OnOff | ClosedLoop, Field(discriminator="kind")
-]
+Arrivals = Annotated[Poisson | Gamma | Constant | Ramp | Diurnal | OnOff | ClosedLoop, Field(discriminator="kind")]
 
 
 class FixedLength(Block):
@@ -179,9 +177,7 @@ class Synthetic(Block):
         return self
 
 
-TraceFormat = Literal[
-    "azure", "mooncake", "burstgpt", "servegen", "qwen-bailian", "vllm-bench", "csv"
-]
+TraceFormat = Literal["azure", "mooncake", "burstgpt", "servegen", "qwen-bailian", "vllm-bench", "csv"]
 
 
 class Trace(Block):

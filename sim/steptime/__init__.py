@@ -15,7 +15,7 @@ from sim.steptime.table import MeasuredTable
 from sim.steptime.work import StepWork, work
 
 
-def build(  # noqa: PLR0917  # what a replica is, in the order in which it is resolved
+def build(  # what a replica is, in the order in which it is resolved
     step_time: spec.StepTime,
     model: Model,
     gpu: Gpu,

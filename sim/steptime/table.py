@@ -65,6 +65,8 @@ class MeasuredTable:
 
 def _read(path: Path) -> StepGrid:
     repeats: dict[str, dict[tuple[int, int], list[float]]] = {"prefill": defaultdict(list), "decode": defaultdict(list)}
+    if not path.is_file():
+        raise InputError(f"{path}: step_time.path must be a readable CSV of step times, found no such file")
     try:
         with path.open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file)

@@ -26,6 +26,8 @@ def open_trace(path: Path) -> io.BufferedIOBase:
     try:
         if path.is_dir():
             raise InputError(f"{path}: found a directory, expected a file")
+        if path.exists() and not path.is_file():
+            raise InputError(f"{path}: found a device or pipe, expected a file")
         with path.open("rb") as raw:
             packed = raw.read(2) == b"\x1f\x8b"
         return gzip.open(path, "rb") if packed else path.open("rb")

@@ -114,9 +114,7 @@ class KernelScheduler:
         running_before = self._running()
         _schedule(self._box, slot, call)
         plan = state.plans[0, slot]
-        scheduled = [
-            (self._ids[entry.request], int(entry.tokens)) for entry in state.entries[: plan.entries, slot]
-        ]
+        scheduled = [(self._ids[entry.request], int(entry.tokens)) for entry in state.entries[: plan.entries, slot]]
         if plan.entries:
             self._in_flight.append(self._free_slots.popleft())
         preempted = {self._ids[i] for i in np.flatnonzero(state.requests.preemptions > preempted_before)}

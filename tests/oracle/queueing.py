@@ -153,13 +153,13 @@ class SteppedMMc:
 
 
 def gated_processor_sharing(rho: float, pmf: Floats) -> float:
-    """Mean sojourn when b requests share a server in rounds of one token each, of b tokens' time; 1 / (1 - rho) if fine.
+    """Mean sojourn when b requests share a server in rounds of one token each, of b tokens' time.
 
-    pmf[l] = probability that a request has l tokens. Who arrives during a round joins the next (gated processor
-    sharing; Avi-Itzhak & Halfin 1989). Every present request has Poisson "children" in each of its rounds, so the
-    number present is a branching process, started by one request after each idle time. With Z(k) present in round k,
-    A = sum of E[Z(k)^2] solves A = sum over k of E[(E[Z(k) | l])^2] + rho A, and the area under the number in the
-    system over a busy period is A x token x (1 + rate x token / 2).
+    As tokens get small it tends to 1 / (1 - rho). pmf[l] = probability that a request has l tokens. Who arrives during
+    a round joins the next (gated processor sharing; Avi-Itzhak & Halfin 1989). Every present request has Poisson
+    "children" in each of its rounds, so the number present is a branching process, started by one request after each
+    idle time. With Z(k) present in round k, A = sum of E[Z(k)^2] solves A = sum over k of E[(E[Z(k) | l])^2] + rho A,
+    and the area under the number in the system over a busy period is A x token x (1 + rate x token / 2).
     """
     tokens = np.arange(len(pmf))
     token = 1 / float(tokens @ pmf)

@@ -46,9 +46,10 @@ def snapshot(engines: Engines) -> list[list[float]]:
     for r, row in enumerate(state.replicas):
         status = state.requests["status"][state.requests["replica"] == r]
         first = int(row["first_block"])
-        used = int((state.blocks["users"][first + 1 : first + int(row["num_blocks"])] > 0).sum())
+        users = state.blocks["users"][first + 1 : first + int(row["num_blocks"])]  # without the null block
+        usage = 1.0 - int((users == 0).sum()) / len(users)  # v1/core/block_pool.py:877-890
         waiting = int(np.isin(status, (WAITING, PREEMPTED)).sum())
-        counts.append([waiting, int((status == RUNNING).sum()), used / (int(row["num_blocks"]) - 1)])
+        counts.append([waiting, int((status == RUNNING).sum()), usage])
     return counts
 
 

@@ -165,12 +165,13 @@ def test_power_of_two_gives_the_sojourn_of_the_supermarket_model():
     assert mean_sojourn("power_of_two") == pytest.approx(theory, rel=0.04)
 
 
-def test_stale_least_loaded_herds_where_two_random_choices_do_not():
-    """Mitzenmacher 2000: with loads a service time old, all go where the load was least. Here one router counts its
-    own choices meanwhile; without what has ended it is still worse than with fresh loads."""
-    fresh = mean_sojourn("least_outstanding")
-    stale = mean_sojourn("least_outstanding", staleness_ms=5000)
-    assert fresh < mean_sojourn("power_of_two") < stale
+def test_older_loads_are_worse_and_endlessly_old_ones_are_round_robin():
+    """Never told what has ended, a router that counts its own choices keeps all counts equal."""
+    sojourns = [mean_sojourn("least_outstanding", staleness_ms=staleness) for staleness in (0, 2000, 20_000, 1e12)]
+    assert sojourns == sorted(sojourns)
+    assert sojourns[-1] == mean_sojourn("round_robin")
+    assert sojourns[-1] < mean_sojourn("random")
+    assert sojourns[0] < mean_sojourn("power_of_two") < sojourns[2]
 
 
 def test_a_stale_view_is_that_of_the_last_multiple_and_ones_own_choices_since():
@@ -206,9 +207,9 @@ def test_a_view_is_not_refreshed_by_looking():
 def test_between_refreshes_a_router_only_counts_its_own_choices(kind):
     """A herd: whatever ends, the arrivals of one period are laid out by the snapshot and the choices since."""
     rng = np.random.default_rng(3)
-    sent = np.sort(rng.choice(np.arange(1, 10 * SECOND), 400, replace=False))
+    sent = np.sort(rng.integers(1, 10 * SECOND, 400))
     drawn = requests(sent, output=rng.integers(1, 5, 400))
-    world = World(engines(limits(2), cost(np.full(3, SECOND // 40)), drawn, 5))
+    world = World(engines(limits(2, num_gpu_blocks=1000), cost(np.full(3, SECOND // 40)), drawn, 5))
     seen = np.zeros(5, np.int64)
     snapshots = 0
     chosen = []
@@ -277,22 +278,14 @@ def two_sizes(blocks, count=50, seats=8):
 
 
 def test_kv_aware_takes_the_largest_free_share():
+    """A request takes three blocks at once: 32 prompt tokens, and the one in flight behind them."""
     world = two_sizes([20, 60])
     choose = router("kv_aware", world).choose
-    seen = []
-    for request in range(8):
-        seen.append(choose(request))
-        world.engines.enqueue(seen[-1], request, 0, watched=False)
-        world.engines.advance(1)  # seated, and its two blocks taken, though its step never ends
-        if request == 0:
-            break
-    assert seen == [0]  # a tie: both are empty
-    # 2 of 20 are used, then 2, 4 and 6 of 60 (a tie: in turn), but engine steps never end: the rest would wait
-    assert choose(1) == 1
-    world.engines.enqueue(1, 1, 0, watched=False)
-    world.engines.advance(1)
-    assert choose(2) == 1  # 2/20 against 2/60
-    assert world.engines.state.replicas["free_blocks"].tolist() == [18, 58]
+    for request, expected in enumerate([0, 1, 1]):  # a tie; 3/20 against 0/60; ...
+        assert choose(request) == expected
+        world.engines.enqueue(expected, request, 0, watched=False)
+        world.engines.advance(1)
+    assert world.engines.state.replicas["running"].tolist() == [1, 1]
 
 
 def test_kv_aware_puts_a_waiting_request_before_any_share_of_blocks():
@@ -341,21 +334,15 @@ def test_prefix_affinity_takes_the_longest_prefix():
 
 
 def test_prefix_affinity_gives_way_to_imbalance():
-    """A burst of one session: it stays until its replica is more than max_imbalance above the least loaded."""
-    burst = 12
-    sent = [0] + [SECOND + i for i in range(burst)]
-    world, drawn = affinity_world(320, 100, sent, [7] * (burst + 1), replicas=2)
-    choose = router("prefix_affinity", world, max_imbalance=4).choose
-    seen = serve(world, drawn, choose)
-    # loads of (home, other): 0..4 above the other is kept, the sixth of the burst finds 5 and goes away; it computes
-    # the prompt there, so the other has the prefix too from its first step on, which a burst within 12 ns never sees
-    assert seen[:6] == [0] * 6
-    assert seen[6] == 1
-    loads = np.zeros(2, int)
-    for index in seen[1:]:
-        assert index == (0 if loads[0] - loads.min() <= 4 else loads.argmin())
-        loads[index] += 1
-    assert abs(loads[0] - loads[1] - 4) <= 1
+    """A burst of one session: it stays until its replica is more than max_imbalance above the least loaded.
+
+    From the next request on the other replica knows the prompt too, and the less loaded of the two is taken.
+    """
+    sent = [0] + [5 * SECOND + i for i in range(12)]
+    world, drawn = affinity_world(320, 100, sent, [7] * 13, replicas=2)
+    seen = serve(world, drawn, router("prefix_affinity", world, max_imbalance=4).choose)
+    assert seen[0] == 0
+    assert seen[1:] == [0] * 5 + [1] * 5 + [1, 0]  # (5, 5): a tie, in turn
 
 
 def test_prefix_affinity_without_a_hit_is_least_outstanding():
@@ -363,7 +350,7 @@ def test_prefix_affinity_without_a_hit_is_least_outstanding():
     sent = np.sort(rng.integers(1, SECOND, 200))
     seen = []
     for kind in ("prefix_affinity", "least_outstanding"):
-        world, drawn = affinity_world(rng.integers(1, 16, 200) * 0 + 15, 40, sent, list(range(200)))
+        world, drawn = affinity_world(15, 40, sent, list(range(200)))
         seen.append(serve(world, drawn, router(kind, world).choose))
     assert seen[0] == seen[1]
 

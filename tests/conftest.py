@@ -1,0 +1,29 @@
+"""What holds for every test: no deadlines, and under CI no test is skipped but for want of a GPU."""
+
+import os
+
+import pytest
+from hypothesis import settings
+
+settings.register_profile(
+    "untimed", deadline=None, parent=settings.get_profile("ci" if "CI" in os.environ else "default")
+)
+settings.load_profile("untimed")
+
+
+def _wrongly_skipped(config: pytest.Config) -> list[pytest.TestReport | pytest.CollectReport]:
+    if "CI" not in os.environ:
+        return []
+    reports = config.pluginmanager.getplugin("terminalreporter").stats.get("skipped", [])
+    return [report for report in reports if "gpu" not in getattr(report, "keywords", {})]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if not hasattr(session.config, "workerinput") and _wrongly_skipped(session.config):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for report in _wrongly_skipped(terminalreporter.config):
+        terminalreporter.write_line(f"SKIPPED UNDER CI, which counts as failed: {report.nodeid}", red=True)
