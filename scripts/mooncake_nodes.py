@@ -1,6 +1,6 @@
 """How many 8 x H200 nodes sustain the Mooncake conversation trace on DeepSeek-R1: one run a node count, as Markdown.
 
-    TRILEMMA_DATA=... python scripts/mooncake_nodes.py [NODES ...]
+TRILEMMA_DATA=... python scripts/mooncake_nodes.py [NODES ...]
 """
 
 import sys
@@ -18,7 +18,7 @@ def main() -> None:
     print("|---:|---:|---:|---:|---:|---:|---|")
     for count in counts:
         loaded = load(shipped_scenario("mooncake"), [f"fleet.0.replicas={count}"])
-        summary = summarise(simulate(loaded, progress=lambda done, total: None))
+        summary = summarise(simulate(loaded, progress=lambda *_: None))
 
         def mean(key: str) -> float:
             return summary[key].mean or 0.0  # noqa: B023  # called in the same turn

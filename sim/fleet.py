@@ -63,9 +63,7 @@ def class_models(scenario: Scenario, requests: Requests) -> list[str]:
     return [(named[name].model if name in named else None) or scenario.model for name in requests.classes]
 
 
-def serving_pools(
-    scenario: Scenario, deployments: Sequence[Deployment], requests: Requests
-) -> dict[str, list[int]]:
+def serving_pools(scenario: Scenario, deployments: Sequence[Deployment], requests: Requests) -> dict[str, list[int]]:
     """Indices of the pools that serve each model which some class asks for.
 
     Raises:

@@ -32,7 +32,8 @@ class World(simpy.Environment):
         super().step()
 
     def _announce(self, event: simpy.Event) -> None:
-        for request in event.value or ():
+        assert event.value is not None  # the requests that ended
+        for request in event.value:
             self.on_end(int(request))
 
 
