@@ -1,6 +1,6 @@
 """Draw the README's figure: what DeepSeek-LLM-67B on 2 x TP4 H100 does as the traffic grows.
 
-    pip install matplotlib && python scripts/readme_figures.py
+pip install matplotlib && python scripts/readme_figures.py
 """
 
 from pathlib import Path
@@ -25,7 +25,7 @@ OUT = Path(__file__).parents[1] / "docs" / "figures" / "quickstart.svg"
 def summary(rate: float) -> Summary:
     """Simulate the quickstart scenario at a request rate."""
     sets = [f"workload.arrivals.request_rate={rate}", "workload.num_prompts=3000"]
-    return summarise(simulate(load(shipped_scenario("quickstart"), sets), progress=lambda done, total: None))
+    return summarise(simulate(load(shipped_scenario("quickstart"), sets), progress=lambda *_: None))
 
 
 def main() -> None:

@@ -3,12 +3,15 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from sim import catalog, steptime
 from sim.catalog.types import Gpu, Layout, Model
 from sim.defaults import EngineDefaults, engine_defaults
 from sim.engine import EngineLimits
 from sim.errors import InputError
 from sim.memory import MemoryPlan, plan
+from sim.request import Requests
 from sim.result import ReplicaInfo
 from sim.scenario.engine import Engine
 from sim.scenario.fleet import Pool
@@ -74,6 +77,20 @@ def deploy(scenario: Scenario, base_dir: Path) -> tuple[Deployment, ...]:
         InputError: a model or GPU is unknown, a layout is impossible, a model does not fit, or a price is missing.
     """
     return tuple(_deploy(scenario, index, base_dir) for index in range(len(scenario.fleet)))
+
+
+def extrapolations(deployments: tuple[Deployment, ...], requests: Requests) -> list[str]:
+    """A sentence for each pool whose step times must be extrapolated for some of the requests."""
+    longest = int((requests.prompt_tokens.astype(np.int64) + requests.output_tokens).max())
+    found = []
+    for one in deployments:
+        measured, reach = one.step_time.max_context, min(longest, one.defaults.max_model_len)
+        if measured is not None and reach > measured:
+            found.append(
+                f"Pool {one.pool.pool}: contexts reach {reach:,} tokens, but step times were measured up to "
+                f"{measured:,}: beyond that they are extrapolated."
+            )
+    return found
 
 
 def _deploy(scenario: Scenario, index: int, base_dir: Path) -> Deployment:

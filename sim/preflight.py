@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sim.deployment import Deployment, deploy
+from sim.deployment import Deployment, deploy, extrapolations
 from sim.fleet import class_models, serving_pools
 from sim.request import Requests
 from sim.scenario.load import Loaded
@@ -25,6 +25,7 @@ def check(loaded: Loaded) -> list[str]:
     findings = [f"pool {one.pool.pool}: {one.memory.sentence()}" for one in deployments]
     findings += _rejected(scenario, deployments, requests)
     findings += _load(scenario, deployments, requests)
+    findings += extrapolations(deployments, requests)
     for label in sorted({one.step_time.label for one in deployments}):
         findings.append(f"Step times: {label}.")
     return findings

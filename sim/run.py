@@ -1,13 +1,11 @@
 """Run a scenario: draw the requests, build the world, let it go, freeze the records."""
 
-import hashlib
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
 
-from sim import catalog
 from sim.clients import Clients
-from sim.deployment import Deployment, deploy
+from sim.deployment import Deployment, deploy, extrapolations
 from sim.fleet import Fleet, build_engines
+from sim.provenance import provenance
 from sim.recorder import GaugeRecorder, record
 from sim.report import check_invariants
 from sim.result import Replication, Run
@@ -37,7 +35,7 @@ def simulate(loaded: Loaded, *, progress: Progress) -> Run:
     progress(scenario.run.replications, scenario.run.replications)
     return Run(
         scenario=scenario.model_dump(mode="json"),
-        provenance=_provenance(loaded, deployments),
+        provenance=provenance(loaded.sha256, deployments, _warnings(deployments, replications)),
         replicas=tuple(one.replica_info() for one in deployments for _ in range(one.pool.replicas)),
         replications=tuple(replications),
     )
@@ -59,24 +57,10 @@ def _replicate(loaded: Loaded, deployments: Sequence[Deployment], index: int) ->
     return result
 
 
+def _warnings(deployments: tuple[Deployment, ...], replications: Sequence[Replication]) -> list[str]:
+    """Each distinct reservation once, in the order of the replications."""
+    return list(dict.fromkeys(one for each in replications for one in extrapolations(deployments, each.requests)))
+
+
 def _stop(scenario: Scenario) -> int | None:
     return None if scenario.run.max_time_s is None else seconds_to_ns(scenario.run.max_time_s)
-
-
-def _provenance(loaded: Loaded, deployments: Sequence[Deployment]) -> dict[str, str]:
-    labels = sorted({one.step_time.label for one in deployments})
-    return {
-        "trilemma_version": version("trilemma"),
-        "scenario_sha256": loaded.sha256,
-        "catalogue_sha256": catalog.catalogue_sha256(),
-        "step_time": "; ".join(labels),
-        "step_cost_sha256": _cost_hash(deployments),
-    }
-
-
-def _cost_hash(deployments: Sequence[Deployment]) -> str:
-    digest = hashlib.sha256()
-    for one in deployments:
-        for part in one.cost:
-            digest.update(getattr(part, "tobytes", lambda part=part: repr(part).encode())())
-    return digest.hexdigest()

@@ -51,6 +51,11 @@ class StepTimeModel(Protocol):
     label: str
     """What the numbers rest on, shown beside every result: "roofline only", "measured table", ..."""
 
+    @property
+    def max_context(self) -> int | None:
+        """Longest context of a sequence that was measured; None where nothing was."""
+        ...
+
     def cost(self, max_tokens: int, max_seqs: int) -> StepCost:
         """Lay the model down for steps of at most `max_tokens` tokens and `max_seqs` requests."""
         ...

@@ -76,6 +76,7 @@ class OpDatabase:
         self._handle = _compile(model, gpu, layout, engine, kv_bytes_per_element)
         self._async = async_scheduling
         self.label = "op database (aiconfigurator-core, vLLM): composed of measured ops, host time a prior"
+        self.max_context = CONTEXTS[-1]
 
     def cost(self, max_tokens: int, max_seqs: int) -> StepCost:
         """Tables up to the given sizes.

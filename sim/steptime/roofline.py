@@ -58,6 +58,7 @@ class Roofline:
         """
         approximate = " (sparse attention approximate)" if model.sparse is not None else ""
         self.label = f"roofline only{approximate}"
+        self.max_context = None
         self._model, self._gpu, self._layout, self._engine = model, gpu, layout, engine
         self._gemms = gemms(model, layout, engine)
         self._experts = experts(model, engine)

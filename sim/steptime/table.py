@@ -39,6 +39,7 @@ class MeasuredTable:
         self._path = path
         self.grid = _read(path)
         """Its last entries bound what was measured."""
+        self.max_context = int(self.grid.contexts[-1])
         self.label = (
             f"measured table (prefill to {self.grid.prefill_tokens[-1]:.0f} tokens, decode to "
             f"{self.grid.decode_seqs[-1]:.0f} sequences, context to {self.grid.contexts[-1]:.0f} tokens, linear beyond)"

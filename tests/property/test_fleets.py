@@ -12,13 +12,13 @@ from sim.result import Outcome, Replication
 from tests.unit.small_fleet import ENGINE, SMALL, lengths, replicate
 
 OTHER = "llama-3.1-8b"
-ROUTERS = st.one_of(
-    st.sampled_from([{"kind": "round_robin"}, {"kind": "random"}]),
-    st.builds(
-        lambda kind, staleness: {"kind": kind, "staleness_ms": staleness},
-        st.sampled_from(["least_outstanding", "power_of_two", "vllm_dp", "kv_aware", "prefix_affinity"]),
-        st.sampled_from([0, 20, 1000]),
-    ),
+ROUTERS = st.sampled_from(
+    [{"kind": "round_robin"}, {"kind": "random"}]
+    + [
+        {"kind": kind, "staleness_ms": staleness}
+        for kind in ("least_outstanding", "power_of_two", "vllm_dp", "kv_aware", "prefix_affinity")
+        for staleness in (0, 20, 1000)
+    ]
 )
 ARRIVALS = st.sampled_from(
     [
@@ -33,9 +33,9 @@ ARRIVALS = st.sampled_from(
 )
 ENGINES = st.fixed_dictionaries(
     {
-        "max_num_seqs": st.sampled_from([1, 2, 16]),
+        "max_num_seqs": st.sampled_from([1, 3, 16]),
         "max_num_batched_tokens": st.sampled_from([16, 100, 512]),
-        "num_gpu_blocks_override": st.sampled_from([34, 60, 200]),
+        "num_gpu_blocks_override": st.sampled_from([34, 50, 200]),
         "enable_prefix_caching": st.booleans(),
         "async_scheduling": st.booleans(),
         "scheduling_policy": st.sampled_from(["fcfs", "priority"]),
@@ -57,7 +57,7 @@ def fleets(draw) -> dict:
         pools.append({"pool": "c", "gpu": "h100-sxm-80gb"})
     if draw(st.booleans()):
         classes.append({"name": "long", "share": 1, "lengths": lengths(450, 100, 0.5), "priority": 0})
-    workload: dict = {"num_prompts": draw(st.integers(1, 80)), "arrivals": arrivals, "classes": classes}
+    workload: dict = {"num_prompts": draw(st.sampled_from([1, 30, 80])), "arrivals": arrivals, "classes": classes}
     workload["lengths"] = lengths(*draw(st.sampled_from([(100, 30), (30, 100), (60, 1)])), 0.8)
     if draw(st.booleans()):
         workload["shared_prefix"] = {"tokens": draw(st.sampled_from([16, 100])), "prompts": 2}
@@ -161,7 +161,8 @@ def test_equal_replicas_share_an_even_load_evenly(router):
     """Constant arrivals of equal requests: each of four replicas does what one does at a quarter of the rate."""
     fleet = [{"pool": "a", "gpu": "h100-sxm-80gb", "replicas": 4}]
     even = {"num_prompts": 200, "lengths": lengths(100, 30)}
-    four = replicate(even | {"arrivals": {"kind": "constant", "request_rate": 40.0}}, fleet=fleet, router={"kind": router})
+    faster = {"arrivals": {"kind": "constant", "request_rate": 40.0}}
+    four = replicate(even | faster, fleet=fleet, router={"kind": router})
     alone = replicate(
         even | {"num_prompts": 50, "arrivals": {"kind": "constant", "request_rate": 10.0}},
         fleet=[fleet[0] | {"replicas": 1}],

@@ -1,6 +1,7 @@
 """Routers against naive oracles, distributions and theory."""
 
 from collections import Counter
+from functools import cache
 from itertools import pairwise
 
 import numpy as np
@@ -12,11 +13,13 @@ from scipy import stats
 
 from sim.clients import Clients
 from sim.engine import EngineLimits, Engines
+from sim.errors import InputError
 from sim.router import build
 from sim.scenario.fleet import Router as RouterSpec
 from sim.world import World
 from tests.oracle.station import SECOND, cost, engines, limits, requests
 from tests.unit.dp_router import compare, get_core_engine_for_request
+from tests.unit.small_fleet import replicate
 
 FOREVER = 10**15
 """A step in which nothing ends during a test, ns."""
@@ -145,6 +148,7 @@ def test_power_of_two_keeps_the_highest_load_far_lower_than_random_does(seed):
     assert highest("power_of_two") <= 3 < highest("random")
 
 
+@cache
 def mean_sojourn(kind, replicas=100, rho=0.9, count=60_000, **options):
     """M/M/1 replicas behind a router; mean time in the system in mean service times, after a warm-up."""
     rng = np.random.default_rng(5)
@@ -384,3 +388,29 @@ def test_no_router_repeats_itself_where_all_are_equal():
     for kind in ("round_robin", "least_outstanding", "vllm_dp", "kv_aware", "prefix_affinity"):
         choose = router(kind, idle(5)).choose
         assert all(a != b for a, b in pairwise(choose(i) for i in range(20))), kind
+
+
+def two_models(**blocks):
+    """Pools of one model around a pool of another, and a class of traffic for each."""
+    fleet = [
+        {"pool": "a", "gpu": "h100-sxm-80gb", "replicas": 2},
+        {"pool": "b", "gpu": "h100-sxm-80gb", "replicas": 2, "model": "llama-3.1-8b"},
+        {"pool": "c", "gpu": "h100-sxm-80gb"},
+    ]
+    classes = [{"name": "one", "share": 1}, {"name": "two", "share": 1, "model": "llama-3.1-8b"}]
+    return replicate({"classes": classes}, **({"fleet": fleet} | blocks))
+
+
+def test_each_model_has_a_router_of_its_own():
+    one = two_models(router={"kind": "round_robin"})
+    first = one.replica[one.requests.klass == 0].tolist()
+    second = one.replica[one.requests.klass == 1].tolist()
+    assert first == [(0, 1, 4)[turn % 3] for turn in range(len(first))]
+    assert second == [(2, 3)[turn % 2] for turn in range(len(second))]
+    assert min(len(first), len(second)) > 10
+
+
+def test_a_model_that_no_pool_serves_is_one_sentence():
+    with pytest.raises(InputError, match=r"no pool of the fleet serves model llama-3.1-8b") as error:
+        two_models(fleet=[{"pool": "a", "gpu": "h100-sxm-80gb"}])
+    assert "\n" not in str(error.value)
