@@ -56,9 +56,8 @@ def measure(requests: int) -> None:
     after = resource.getrusage(resource.RUSAGE_SELF)
     steps = int(result.replications[0].counters["steps"].sum())
     cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    bytes_each = (after.ru_maxrss - before.ru_maxrss) * 1024 / requests
-    completed = summary["completed"].mean
-    print(json.dumps([requests, completed, cpu_s, steps / requests, bytes_each]))
+    assert summary["completed"].mean == requests
+    print(json.dumps([requests, cpu_s, steps / requests, after.ru_maxrss * 1024]))
 
 
 def start_up() -> float:
@@ -76,15 +75,19 @@ def start_up() -> float:
 def main() -> None:
     """Measure every size and print the table."""
     sizes = [int(size) for size in sys.argv[1:]] or [10_000, 100_000, 1_000_000]
-    print("| requests | steps a request | CPU s | requests a CPU-second | bytes a request |")
-    print("|---:|---:|---:|---:|---:|")
+    print("| requests | steps a request | CPU s | requests a CPU-second | peak memory | bytes a further request |")
+    print("|---:|---:|---:|---:|---:|---:|")
     # One thread: idle BLAS workers spin, and would be counted.
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    before: tuple[int, int] | None = None
     for size in sizes:
         command = [sys.executable, __file__, "--measure", str(size)]
         printed = subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
-        requests, _, cpu_s, steps, each = json.loads(printed)
-        print(f"| {requests:,} | {steps:.1f} | {cpu_s:.2f} | {requests / cpu_s:,.0f} | {each:.0f} |", flush=True)
+        requests, cpu_s, steps, peak = json.loads(printed)
+        each = f"{(peak - before[1]) / (requests - before[0]):.0f}" if before else ""
+        before = requests, peak
+        rate = f"{requests / cpu_s:,.0f}"
+        print(f"| {requests:,} | {steps:.1f} | {cpu_s:.2f} | {rate} | {peak / 1e6:.0f} MB | {each} |", flush=True)
     print(f"\nStart-up of `trilemma run`: {start_up():.2f} s wall.")
 
 

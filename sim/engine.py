@@ -72,6 +72,8 @@ class Engines:
         """Process everything before `horizon`. If watched requests end, stop there and return them; see `now`."""
         while True:
             why = kernel.advance(self.box, horizon)
+            if why == kernel.DRAINED:
+                return None
             if why == kernel.LOG_FULL:
                 self._empty_logs()
             elif why == kernel.STUCK:
@@ -79,10 +81,8 @@ class Engines:
                     f"engine: at {self.now / NS_PER_S:.1f} s requests preempt each other without end, as they would in "
                     "vLLM; scheduler_reserve_full_isl: true or more KV blocks prevent it"
                 )
-            elif why == kernel.ENDED:
-                return self.state.ended[: self._clock["ended"]].copy()
             else:
-                return None
+                return self.state.ended[: self._clock["ended"]].copy()
 
     @property
     def now(self) -> int:

@@ -7,6 +7,8 @@ import simpy
 from sim.engine import Engines
 from sim.kernel.layout import NEVER
 
+_FOREVER: int = int(NEVER)
+
 
 class World(simpy.Environment):
     """SimPy owns everything that reacts: clients, routers, controllers, failures. Engines run between its events.
@@ -23,8 +25,7 @@ class World(simpy.Environment):
 
     def step(self) -> None:
         """Process the next event (SimPy's loop calls this)."""
-        horizon = self.peek()
-        ended = self.engines.advance(int(min(horizon, NEVER)))
+        ended = self.engines.advance(int(min(self.peek(), _FOREVER)))
         if ended is not None:
             at = self.timeout(self.engines.now - int(self.now), value=ended)
             assert at.callbacks is not None
