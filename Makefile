@@ -27,12 +27,12 @@ lint: .venv-test/installed
 
 # A plain install, not an editable one, so that the demo runs what the wheel ships.
 .venv/installed: pyproject.toml requirements.lock LICENSE README.md $(SHIPPED)
-	test -x .venv/bin/python || scripts/venv.sh .venv
+	.venv/bin/python -m pip --version >/dev/null 2>&1 || scripts/venv.sh .venv
 	.venv/bin/python -m pip install -qq --constraint requirements.lock .
 	touch $@
 
 .venv-test/installed: pyproject.toml requirements.lock
-	test -x .venv-test/bin/python || scripts/venv.sh .venv-test
+	.venv-test/bin/python -m pip --version >/dev/null 2>&1 || scripts/venv.sh .venv-test
 	.venv-test/bin/python -m pip install -qq --constraint requirements.lock --editable '.[dev,opdb]'
 	touch $@
 

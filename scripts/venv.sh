@@ -12,5 +12,6 @@ for python in ${PYTHON:-python3 python3.13 python3.12 python3.11}; do
         exec "$python" -m venv "$1"
     fi
 done
-echo "Python 3.11 or newer is needed, found $(python3 --version 2>&1): install one, or name it as in make PYTHON=python3.12." >&2
+found=$("${PYTHON:-python3}" --version 2>/dev/null) || found=none
+echo "Python 3.11 or newer is needed, found $found: install one, or name it as in make PYTHON=/path/to/python3." >&2
 exit 1

@@ -150,7 +150,7 @@ class PrefixAffinity:
         hits = self.view.engines.cached_blocks(self.view.members, request)
         # most cached blocks first, then least loaded
         index = int(least(loads - hits * (int(loads.max()) + 1), self.turn))
-        if hits[index] == 0 or loads[index] > loads.min() + self.max_imbalance:
+        if loads[index] > loads.min() + self.max_imbalance:
             index = int(least(loads, self.turn))
         self.view.sent(index)
         self.turn += 1

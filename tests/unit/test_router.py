@@ -207,6 +207,15 @@ def test_a_view_is_not_refreshed_by_looking():
     assert serve(world, drawn, choose) == [0, 1, 0, 1]
 
 
+def test_a_view_is_refreshed_while_nobody_sends():
+    """A runs for 1.8 s, B for 0.3 s; at 0.95 s the view is that of 0.9 s, though nothing was sent since 0."""
+    ms = SECOND // 1000
+    drawn = requests([0, 0, 950 * ms], output=[6, 1, 1])
+    world = World(engines(limits(1), cost([0, 300 * ms]), drawn, 2))
+    choose = router("least_outstanding", world, staleness_ms=100).choose
+    assert serve(world, drawn, choose) == [0, 1, 1]  # a tie would be A's turn
+
+
 @pytest.mark.parametrize("kind", ["least_outstanding", "vllm_dp"])
 def test_between_refreshes_a_router_only_counts_its_own_choices(kind):
     """A herd: whatever ends, the arrivals of one period are laid out by the snapshot and the choices since."""
