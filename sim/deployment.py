@@ -34,7 +34,7 @@ class Deployment:
     step_time: StepTimeModel
     cost: StepCost
     work: StepWork
-    usd_per_gpu_hour: float
+    usd_per_gpu_hour: float | None
 
     @property
     def limits(self) -> EngineLimits:
@@ -74,7 +74,7 @@ def deploy(scenario: Scenario, base_dir: Path) -> tuple[Deployment, ...]:
     """Resolve every pool of a scenario.
 
     Raises:
-        InputError: a model or GPU is unknown, a layout is impossible, a model does not fit, or a price is missing.
+        InputError: a model or GPU is unknown, a layout is impossible, or a model does not fit.
     """
     return tuple(_deploy(scenario, index, base_dir) for index in range(len(scenario.fleet)))
 
@@ -99,7 +99,7 @@ def _deploy(scenario: Scenario, index: int, base_dir: Path) -> Deployment:
     try:
         model = catalog.model(pool.model or scenario.model, base_dir)
         gpu = catalog.gpu(pool.gpu)
-        engine = pool.engine or scenario.engine
+        engine = _engine(scenario, pool)
         layout = Layout(pool.tensor_parallel_size, pool.pipeline_parallel_size, engine.enable_expert_parallel)
         defaults = engine_defaults(gpu, model, engine)
         memory = plan(
@@ -113,7 +113,6 @@ def _deploy(scenario: Scenario, index: int, base_dir: Path) -> Deployment:
             max_model_len=defaults.max_model_len,
         )
         step_time = steptime.build(scenario.step_time, model, gpu, layout, engine, defaults, base_dir)
-        price = pool.usd_per_gpu_hour if pool.usd_per_gpu_hour is not None else _list_price(pool)
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
     return Deployment(
@@ -127,14 +126,18 @@ def _deploy(scenario: Scenario, index: int, base_dir: Path) -> Deployment:
         step_time=step_time,
         cost=step_time.cost(defaults.max_num_batched_tokens, defaults.max_num_seqs),
         work=steptime.work_of(model, gpu, layout, engine, defaults),
-        usd_per_gpu_hour=price,
+        usd_per_gpu_hour=_usd_per_gpu_hour(pool),
     )
 
 
-def _list_price(pool: Pool) -> float:
+def _engine(scenario: Scenario, pool: Pool) -> Engine:
+    """The scenario's flags, with those that the pool states over them."""
+    stated = {} if pool.engine is None else {key: getattr(pool.engine, key) for key in pool.engine.model_fields_set}
+    return scenario.engine.model_copy(update=stated)
+
+
+def _usd_per_gpu_hour(pool: Pool) -> float | None:
+    if pool.usd_per_gpu_hour is not None:
+        return pool.usd_per_gpu_hour
     price = catalog.price(pool.gpu, pool.market)
-    if price is None:
-        raise InputError(
-            f"the catalogue has no {pool.market} price for {pool.gpu}, expected usd_per_gpu_hour in this pool"
-        )
-    return price.usd_per_gpu_hour
+    return None if price is None else price.usd_per_gpu_hour

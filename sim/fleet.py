@@ -29,6 +29,7 @@ class Fleet:
         self._world = world
         self._engines = world.engines
         self._members: list[np.ndarray[tuple[int], np.dtype[np.int32]]] = []
+        self._longest: list[int] = []
         self._routers: list[router.Router] = []
         pools = np.repeat(np.arange(len(deployments)), [one.pool.replicas for one in deployments])
         self._max_model_len = np.array([one.defaults.max_model_len for one in deployments])[pools]
@@ -36,6 +37,7 @@ class Fleet:
         for chosen in serving.values():
             members = np.flatnonzero(np.isin(pools, chosen)).astype(np.int32)
             self._members.append(members)
+            self._longest.append(int(self._max_model_len[members].max()))
             self._routers.append(router.build(scenario.router, world, members, rng))
         models = list(serving)
         asked = class_models(scenario, requests)
@@ -48,8 +50,11 @@ class Fleet:
         now = int(self._world.now)
         requests = self._requests
         group = self._router_of_class[requests.klass[request]]
-        replica = int(self._members[group][self._routers[group].choose(request)])
         length = int(requests.prompt_tokens[request]) + int(requests.max_tokens[request])
+        if length > self._longest[group]:  # refused by the API server, before any engine is chosen
+            self.rejected[request] = True
+            return False
+        replica = int(self._members[group][self._routers[group].choose(request)])
         if length > self._max_model_len[replica]:
             self.rejected[request] = True
             return False

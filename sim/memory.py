@@ -149,7 +149,8 @@ def plan(
     for candidate in _layouts(model, gpu, layout.expert_parallel):
         if on(candidate).shortfall() is None:
             raise InputError(
-                f"{reason}; the smallest layout that fits is tensor_parallel_size {candidate.tensor_parallel_size}, "
+                f"{reason}; the smallest usual layout that fits is "
+                f"tensor_parallel_size {candidate.tensor_parallel_size}, "
                 f"pipeline_parallel_size {candidate.pipeline_parallel_size}"
             )
     raise InputError(f"{reason}; no layout of up to 16 pipeline stages fits")

@@ -23,45 +23,73 @@ def check(loaded: Loaded) -> list[str]:
     deployments = deploy(scenario, loaded.base_dir)
     requests = draw(scenario, scenario.run.seed, 0, loaded.base_dir)
     findings = [f"pool {one.pool.pool}: {one.memory.sentence()}" for one in deployments]
-    findings += _rejected(scenario, deployments, requests)
-    findings += _load(scenario, deployments, requests)
+    admitted = _admitted(scenario, deployments, requests)
+    findings += _rejected(admitted)
+    findings += _load(scenario, deployments, requests, admitted)
     findings += extrapolations(deployments, requests)
     for label in sorted({one.step_time.label for one in deployments}):
         findings.append(f"Step times: {label}.")
     return findings
 
 
-def _rejected(scenario: Scenario, deployments: tuple[Deployment, ...], requests: Requests) -> list[str]:
+def _admitted(
+    scenario: Scenario, deployments: tuple[Deployment, ...], requests: Requests
+) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """Which requests some pool's max_model_len lets in (bool[n])."""
     pools = serving_pools(scenario, deployments, requests)
     limits = [
         max(deployments[pool].defaults.max_model_len for pool in pools[model])
         for model in class_models(scenario, requests)
     ]
     length = requests.prompt_tokens.astype(np.int64) + requests.max_tokens
-    share = float(np.mean(length > np.array(limits)[requests.klass]))
+    return np.asarray(length <= np.array(limits)[requests.klass])
+
+
+def _rejected(admitted: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> list[str]:
+    share = 1 - float(np.mean(admitted))
     if share == 0:
         return []
     return [f"{share:.1%} of the requests exceed max_model_len with prompt + max_tokens and will be rejected."]
 
 
-def _load(scenario: Scenario, deployments: tuple[Deployment, ...], requests: Requests) -> list[str]:
+def _load(
+    scenario: Scenario,
+    deployments: tuple[Deployment, ...],
+    requests: Requests,
+    admitted: np.ndarray[tuple[int], np.dtype[np.bool_]],
+) -> list[str]:
     """Compare the offered token rate with what the pools could do at best, all seats or KV blocks in use."""
-    span_s = (int(requests.arrival_ns[requests.after < 0].max()) or 1) / NS_PER_S
     if requests.concurrency is not None:
         return [f"Closed loop: {requests.concurrency} requests in flight, so the load adapts to the capacity."]
+    span_s = max(int(_earliest_ns(requests).max()), 1) / NS_PER_S
     models = class_models(scenario, requests)
     findings = []
     for model, pools in serving_pools(scenario, deployments, requests).items():
-        mine = np.array([one == model for one in models])[requests.klass]
+        mine = np.array([one == model for one in models])[requests.klass] & admitted
+        if not mine.any():
+            continue
         serving = [deployments[pool] for pool in pools]
         most = sum(one.pool.replicas * _most_requests_per_s(one, requests, mine) for one in serving)
         offered = int(mine.sum()) / span_s
         above = "above" if offered > most else "below"
         findings.append(
-            f"{model}: {offered:.2f} requests/s are offered on average, {above} the {most:.2f} requests/s "
-            f"that the fleet can sustain by a steady-state estimate ({offered / most:.0%})."
+            f"{model}: {offered:.2f} requests/s that can be served are offered on average, {above} the {most:.2f} "
+            f"requests/s that the fleet can sustain by a steady-state estimate without prefix hits "
+            f"({offered / most:.0%})."
         )
     return findings
+
+
+def _earliest_ns(requests: Requests) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """When each request can be sent at the earliest: later turns after the pauses before them, answers taking no time.
+
+    A session's turns lie one behind another.
+    """
+    first = requests.after < 0
+    total = requests.arrival_ns.cumsum()
+    starts = np.flatnonzero(first)
+    before = total[starts] - requests.arrival_ns[starts]
+    return np.asarray(total - before[first.cumsum() - 1])
 
 
 def _most_requests_per_s(

@@ -29,7 +29,8 @@ class ReplicaInfo:
     model: str
     gpu: str
     gpus: int
-    usd_per_gpu_hour: float
+    usd_per_gpu_hour: float | None
+    """None where neither the scenario nor the catalogue has a price."""
     block_size: int
     num_gpu_blocks: int
     """As vLLM logs it; one of them is the null block."""

@@ -1,6 +1,7 @@
 """Run a scenario: draw the requests, build the world, let it go, freeze the records."""
 
 import gc
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -31,13 +32,16 @@ def simulate(loaded: Loaded, *, progress: Progress) -> Run:
     scenario = loaded.scenario
     deployments = deploy(scenario, loaded.base_dir)
     replications = []
-    for index in range(scenario.run.replications):
-        progress(index, scenario.run.replications)
-        replications.append(_replicate(loaded, deployments, index))
+    with warnings.catch_warnings(record=True) as reservations:
+        warnings.simplefilter("always", UserWarning)
+        for index in range(scenario.run.replications):
+            progress(index, scenario.run.replications)
+            replications.append(_replicate(loaded, deployments, index))
     progress(scenario.run.replications, scenario.run.replications)
+    said = [str(one.message) for one in reservations if one.category is UserWarning]
     return Run(
         scenario=scenario.model_dump(mode="json"),
-        provenance=provenance(loaded.sha256, deployments, _warnings(deployments, replications)),
+        provenance=provenance(loaded.sha256, deployments, _warnings(said, deployments, replications)),
         replicas=tuple(one.replica_info() for one in deployments for _ in range(one.pool.replicas)),
         replications=tuple(replications),
     )
@@ -71,9 +75,12 @@ def _no_garbage_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _warnings(deployments: tuple[Deployment, ...], replications: Sequence[Replication]) -> list[str]:
-    """Each distinct reservation once, in the order of the replications."""
-    return list(dict.fromkeys(one for each in replications for one in extrapolations(deployments, each.requests)))
+def _warnings(
+    said: Sequence[str], deployments: tuple[Deployment, ...], replications: Sequence[Replication]
+) -> list[str]:
+    """Each distinct reservation once: what reading the traffic said, then what had to be extrapolated."""
+    beyond = [one for each in replications for one in extrapolations(deployments, each.requests)]
+    return list(dict.fromkeys([*said, *beyond]))
 
 
 def _stop(scenario: Scenario) -> int | None:

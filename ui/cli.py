@@ -25,23 +25,29 @@ app.add_typer(data, name="data")
 
 Named = Annotated[str, typer.Argument(metavar="SCENARIO", help="A scenario file, or the name of a shipped one.")]
 
+Variant = Annotated[
+    str | None, typer.Option("--scenario", metavar="NAME", help="A named scenario of the file's `scenarios:`.")
+]
+Sets = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY.PATH=VALUE", help="Set one value; may be repeated.")
+]
+
 
 @app.command()
 def run(
     scenario: Named,
     *,
-    variant: Annotated[
-        str | None, typer.Option("--scenario", metavar="NAME", help="A named scenario of the file's `scenarios:`.")
-    ] = None,
-    sets: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY.PATH=VALUE", help="Set one value; may be repeated.")
-    ] = None,
+    variant: Variant = None,
+    sets: Sets = None,
     seed: Annotated[int | None, typer.Option(help="Same as --set run.seed=N.")] = None,
     replications: Annotated[int | None, typer.Option(help="Same as --set run.replications=N.")] = None,
     json_to: Annotated[
         str | None, typer.Option("--json", metavar="FILE", help="Write vLLM bench's result JSON; - for stdout.")
     ] = None,
-    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Save the run here, not in runs/.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Save the run here, or in DIR-2, ... beside another run."),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
     fail_on_slo: Annotated[bool, typer.Option("--fail-on-slo", help="Exit with 3 if the SLO is missed.")] = False,
 ) -> int:
@@ -55,11 +61,11 @@ def run(
 
 
 @app.command()
-def check(scenario: Named) -> None:
+def check(scenario: Named, *, variant: Variant = None, sets: Sets = None) -> None:
     """Check a scenario file: its keys, whether it fits, whether it can keep up."""
     from ui.commands.check import check
 
-    check(scenario)
+    check(scenario, list(sets or ()), variant)
 
 
 @app.command()
@@ -96,5 +102,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         problem = str(error)
     except MemoryError as error:
         problem = f"not enough memory on this machine ({error}): expected fewer replicas, requests or replications"
+    except OSError as error:  # files of the user's are dealt with where they are opened
+        problem = f"cannot write the output: {error}"
     print("trilemma:", " ".join(problem.split()), file=sys.stderr)
     return BAD_INPUT

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 from textwrap import wrap
-from typing import TextIO
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.text import Text
@@ -81,8 +81,11 @@ def _block(page: Text, run: Run, summary: Summary) -> None:
     _count(page, "Failed requests:", summary["failed"])
     if traffic["max_concurrency"] is not None:
         page.append(f"{'Maximum request concurrency:':<40} {traffic['max_concurrency']}\n")
-    if traffic["request_rate"] != "inf":
+    workload: Any = run.scenario["workload"]
+    if "request_rate" in (workload.get("arrivals") or {}) and not workload.get("sessions"):
         page.append(f"{'Request rate configured (RPS):':<40} {traffic['request_rate']:.2f}\n")
+    elif traffic["request_rate"] != "inf":
+        _number(page, "Request rate offered (RPS):", summary["offered_rate"])
     _number(page, "Benchmark duration (s):", summary["duration"])
     _count(page, "Total input tokens:", summary["total_input_tokens"])
     _count(page, "Total generated tokens:", summary["total_output_tokens"])
@@ -175,6 +178,9 @@ def _slo(page: Text, summary: Summary) -> None:
 def _cost(page: Text, summary: Summary) -> None:
     _heading(page, "Cost at list price")
     gpus = sum(pool.gpus for pool in summary.pools)
+    if summary.usd_per_hour is None:
+        page.append("  unknown: a pool has no price, in the scenario (usd_per_gpu_hour) or catalogue\n")
+        return
     page.append(f"{f'  Fleet of {gpus} GPUs ($/h)':<40} {summary.usd_per_hour:.2f}\n")
     _number(page, "  1M output tokens ($)", summary["usd_per_1m_output_tokens"])
     _number(page, "  1M input + output tokens ($)", summary["usd_per_1m_total_tokens"])

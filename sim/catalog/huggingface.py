@@ -126,20 +126,18 @@ def _architecture(fields: _Fields) -> str:
 def _max_model_len(fields: _Fields) -> int:
     """The context that vLLM derives: RoPE scaling extends it, except for types that already include it.
 
-    vllm/config/model.py:_get_and_verify_max_len, 0.32.0.
+    vllm/config/model.py:2580-2640, 0.32.0: YaRN, Llama 3 and LongRoPE leave max_position_embeddings already scaled.
     """
     length = fields.count("max_position_embeddings")
-    scaling = fields.block("rope_scaling")
+    scaling = fields.block("rope_parameters") or fields.block("rope_scaling")
     if scaling is None:
         return length
     kind = scaling.config.get("rope_type", scaling.config.get("type", "default"))
-    if kind not in ("yarn", "linear", "dynamic"):
+    if kind not in ("linear", "dynamic"):
         return length
     factor = scaling.config.get("factor")
     if not isinstance(factor, int | float) or isinstance(factor, bool) or not 1 <= factor <= 1_000_000:
         raise scaling.error("factor", "a number from 1 to 1000000")
-    if kind == "yarn":
-        length = scaling.count("original_max_position_embeddings", default=length)
     return int(length * factor)
 
 
@@ -174,6 +172,10 @@ def _quantized_dtype(fields: _Fields) -> Dtype:
         raise fields.error("config_groups", "groups with weights of 4 or 8 bits")
     if method == "modelopt" and "FP4" in str(fields.config.get("quant_algo")):
         return "fp4"
+    if method in ("awq", "gptq"):
+        for key, only in (("bits", 4), ("group_size", 128)):
+            if fields.config.get(key, only) != only:
+                raise fields.error(key, f"{only}: other {method} checkpoints are not modelled")
     if not isinstance(method, str) or method not in _DTYPES:
         raise fields.error("quant_method", f"one of compressed-tensors, {', '.join(sorted(_DTYPES))}")
     return _DTYPES[method]

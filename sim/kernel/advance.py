@@ -12,10 +12,11 @@ planned before starts. An empty plan keeps its place in the queue but takes no t
 
 import numpy as np
 
+from sim.kernel.accounts import account
 from sim.kernel.commit import commit
 from sim.kernel.heap import reschedule
 from sim.kernel.jit import compiled, entry
-from sim.kernel.layout import BLOCKS, BUDGET, NEVER, NIL, SEATS, UNSENT, WAITING
+from sim.kernel.layout import NEVER, NIL, UNSENT, WAITING
 from sim.kernel.queues import push
 from sim.kernel.schedule import schedule
 
@@ -25,24 +26,6 @@ IDLE_NS = 1_000_000
 DRAINED, ENDED, LOG_FULL, STUCK = 0, 1, 2, 3
 FRUITLESS = 1_000_000
 """Preemptions of a replica without a finished request after which it is taken to preempt for ever."""
-
-
-@compiled
-def account(replica, now):
-    """Bring the time integrals of a replica up to `now`."""
-    span = now - replica.accounted_ns
-    replica.accounted_ns = now
-    replica.block_ns += span * (replica.num_blocks - 1 - replica.free_blocks)
-    replica.system_ns += span * (replica.running + replica.waiting)
-    waited = span * replica.waiting
-    if waited > 0:
-        replica.waiting_ns += waited
-        if replica.held_by == SEATS:
-            replica.waiting_seats_ns += waited
-        elif replica.held_by == BLOCKS:
-            replica.waiting_blocks_ns += waited
-        elif replica.held_by == BUDGET:
-            replica.waiting_budget_ns += waited
 
 
 @compiled

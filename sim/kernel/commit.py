@@ -7,6 +7,7 @@ larger) and frees its blocks in this call. Source: vllm/v1/core/sched/scheduler.
 
 import numpy as np
 
+from sim.kernel.accounts import book
 from sim.kernel.blocks import register, release
 from sim.kernel.jit import compiled
 from sim.kernel.layout import FINISHED, NIL, RUNNING
@@ -55,6 +56,8 @@ def commit(state, r, slot, now):
     """Process the output of plan `slot` of replica r, whose step ended at `now`."""
     replica = state.replicas[r]
     plan = state.plans[r, slot]
+    if plan.tokens > 0:
+        book(state, r, slot)
     requests, seats, entries = state.requests, state.seats, state.entries
     first, asynchronous, block_size = replica.first_seat, replica.asynchronous, replica.block_size
     shared_gap = np.int64(0)
@@ -63,11 +66,7 @@ def commit(state, r, slot, now):
     for index in range(plan.entries):
         entry = entries[first + index, slot]
         row = requests[entry.request]
-        row.in_flight -= entry.tokens
-        stale = row.stale > 0  # output of before a preemption: delivered, but its KV is gone
-        if stale:
-            row.stale -= entry.tokens
-        if row.status == FINISHED or not entry.samples:
+        if row.status == FINISHED or not entry.samples:  # finished: the step after EOS was wasted
             continue
         row.produced += 1
         if row.produced == 1:
@@ -82,10 +81,9 @@ def commit(state, r, slot, now):
         if row.produced == row.answer_at:
             row.answer_token_ns = now
         row.last_token_ns = now
-        if asynchronous and row.status == RUNNING:
+        if asynchronous and row.status == RUNNING:  # else preempted meanwhile: delivered, but its KV is gone
             place = seats[row.seat]
-            if not stale:
-                place.placeholders -= 1
+            place.placeholders -= 1
             certain = place.computed - place.placeholders
             if replica.caching and certain >= (place.hashed + 1) * block_size:
                 register(state, replica, row.seat, certain)

@@ -37,8 +37,6 @@ REQUEST = np.dtype(
         ("max_tokens", np.int32),
         ("answer_at", np.int32),  # number of the output token that is the first of the answer
         ("produced", np.int32),  # output tokens delivered
-        ("in_flight", np.int32),  # tokens scheduled whose step is not processed (num_in_flight_tokens)
-        ("stale", np.int32),  # the part of it scheduled before a preemption (num_stale_output_tokens)
         ("seat", np.int32),
         ("next", np.int32),  # in the waiting queue
         ("previous", np.int32),
@@ -78,6 +76,12 @@ PLAN = np.dtype(
         ("tokens", np.int32),
         ("preempted", np.int32),
         ("duration_ns", np.int64),
+        ("device_fs", np.int64),
+        ("prefill_tokens", np.int64),  # the step's sums: see sim.steptime.shape
+        ("prefill_pairs", np.int64),
+        ("decode_seqs", np.int64),
+        ("context_tokens", np.int64),
+        ("sampled", np.int64),
     ]
 )
 

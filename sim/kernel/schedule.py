@@ -37,7 +37,6 @@ def preempt(state, r, index, slot):
     release(state, replica, seat)
     unseat(state, replica, index)
     row.status = PREEMPTED
-    row.stale = row.in_flight
     row.preemptions += 1
     replica.preemptions += 1
     replica.fruitless += 1
@@ -183,23 +182,19 @@ def _admit(state, r, slot, request, budget, threshold, now):
 
 @compiled
 def _schedule_waiting(state, r, slot, budget, threshold, now):
-    """Phase 2: strictly from the head of the queue; stale ones (async, output still under way) are passed over."""
+    """Phase 2: strictly from the head of the queue."""
     replica = state.replicas[r]
-    request = replica.first_waiting
-    while request != NIL:
-        if budget <= 0:
-            replica.held_by = BUDGET
-            break
+    while replica.first_waiting != NIL:
         if replica.running >= replica.seats:
             replica.held_by = SEATS
-            break
-        following = state.requests[request].next
-        if state.requests[request].stale == 0:
-            tokens = _admit(state, r, slot, request, budget, threshold, now)
-            if tokens == 0:
-                break
-            budget -= tokens
-        request = following
+            return
+        if budget <= 0:
+            replica.held_by = BUDGET
+            return
+        tokens = _admit(state, r, slot, replica.first_waiting, budget, threshold, now)
+        if tokens == 0:
+            return
+        budget -= tokens
 
 
 @compiled
@@ -223,31 +218,18 @@ def _close(state, r, slot):
             prefill_seqs += 1
             pairs += tokens * computed + tokens * (tokens + 1) // 2
         place.computed += tokens
-        request.in_flight += tokens
         entry.samples = place.computed >= request.prompt_tokens + request.produced + place.placeholders
         if entry.samples:
             sampled += 1
             if asynchronous:
                 place.placeholders += 1
     plan.tokens = prefill_tokens + decodes
-    if plan.tokens == 0:
-        return
-    cost = state.costs[replica.cost]
-    device = device_fs(state.tables, cost, prefill_tokens, pairs, decodes, context, sampled)
-    plan.duration_ns = duration_ns(state.tables, cost, device, prefill_seqs + decodes)
-    replica.steps += 1
-    replica.busy_ns += plan.duration_ns
-    replica.device_fs += device
-    if prefill_tokens > 0:
-        replica.comm_fs += state.tables[cost.comm_mixed + plan.tokens]
-    else:
-        replica.comm_fs += state.tables[cost.comm_decode + decodes]
-    replica.weight_bytes += state.tables[cost.weights + plan.tokens]
-    replica.prefill_tokens += prefill_tokens
-    replica.prefill_pairs += pairs
-    replica.decode_tokens += decodes
-    replica.context_tokens += context
-    replica.sampled += sampled
+    plan.prefill_tokens, plan.prefill_pairs = prefill_tokens, pairs
+    plan.decode_seqs, plan.context_tokens, plan.sampled = decodes, context, sampled
+    if plan.tokens > 0:
+        cost = state.costs[replica.cost]
+        plan.device_fs = device_fs(state.tables, cost, prefill_tokens, pairs, decodes, context, sampled)
+        plan.duration_ns = duration_ns(state.tables, cost, plan.device_fs, prefill_seqs + decodes)
 
 
 @compiled
@@ -258,7 +240,6 @@ def schedule(state, r, slot, now):
     plan.entries = 0
     plan.preempted = 0
     plan.tokens = 0
-    plan.duration_ns = 0
     replica.held_by = NOTHING
     threshold = replica.long_prefill if replica.running + replica.waiting > 1 else 0
     budget = _schedule_running(state, r, slot, replica.budget, threshold)

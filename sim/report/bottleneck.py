@@ -10,6 +10,9 @@ HARDLY = 0.05
 HARD = 0.4
 """Below this share of its peak a resource is not what binds: kernels attain 0.6 to 0.9 of it."""
 
+HOST = 0.2
+"""Above this share of the step in which the GPU has nothing to do, the host is the story."""
+
 _HELD_BY = {
     "blocks": (
         "KV blocks run out first: {held} of the waiting time is KV-blocked (mean KV use {kv}); raising max_num_seqs "
@@ -22,6 +25,10 @@ _HELD_BY = {
     "budget": (
         "Prefill is the limit: {held} of the waiting time the step's token budget is spent; more replicas or prefix "
         "hits will help, a larger max_num_batched_tokens only trades TPOT for TTFT."
+    ),
+    "decode_budget": (
+        "The token budget runs out: {held} of the waiting time the running sequences' own tokens fill "
+        "max_num_batched_tokens; raising it admits more at once."
     ),
     "next_step": (
         "Requests wait for the step under way to end ({held} of the waiting time), not for KV blocks or seats; only "
@@ -51,7 +58,9 @@ def _waiting(values: Mapping[str, Interval]) -> str:
     share = _mean(values, "waiting_share")
     if share < HARDLY:
         return f"Nothing holds requests up: they wait {percent(share)} of their time, and latency is the steps' own."
-    held = {name: _mean(values, f"waiting_for_{name}") for name in _HELD_BY}
+    held = {name: _mean(values, f"waiting_for_{name}") for name in ("blocks", "seats", "budget", "next_step")}
+    if _mean(values, "prefill_token_share") < 0.5:
+        held["decode_budget"] = held.pop("budget")
     worst = max(held, key=held.__getitem__)
     return _HELD_BY[worst].format(held=percent(held[worst]), kv=percent(_mean(values, "kv_cache_usage")))
 
@@ -62,7 +71,8 @@ def _busy(values: Mapping[str, Interval]) -> str:
         return ""
     hbm, mfu = _mean(values, "hbm_utilisation") / busy, _mean(values, "mfu") / busy
     communication = _mean(values, "communication")
-    if _mean(values, "device") < 0.5:
+    idle = 1 - _mean(values, "device")
+    if idle > HOST:
         bound = "Steps are bound by the host"
     elif communication > 0.5:
         bound = "Steps are bound by communication"
@@ -70,9 +80,11 @@ def _busy(values: Mapping[str, Interval]) -> str:
         bound = "Neither memory bandwidth nor compute is near its peak; fixed times and mixed work fill the steps"
     else:
         bound = f"Steps are bound by {'memory bandwidth' if hbm >= mfu else 'compute'}"
+    waits = f"; {percent(idle)} of a step they wait for the host" if idle > HOST else ""
     return (
         f"{bound}: while busy ({percent(busy)} of the time), the GPUs use {percent(hbm)} of HBM "
-        f"bandwidth and {percent(mfu)} of peak FLOPs, and {percent(communication)} of device time is communication."
+        f"bandwidth and {percent(mfu)} of peak FLOPs, and {percent(communication)} of device time is "
+        f"communication{waits}."
     )
 
 

@@ -69,7 +69,8 @@ class Summary:
     values: Values
     classes: tuple[ClassSummary, ...]
     pools: tuple[PoolSummary, ...]
-    usd_per_hour: float
+    usd_per_hour: float | None
+    """Of the fleet; None if some pool has no price."""
     verdict: Verdict | None
     """Missed if any class misses, else undecided if any is, else met; None without an SLO."""
     bottleneck: str
@@ -94,7 +95,7 @@ def summarise(run: Run) -> Summary:
     """
     settings: dict[str, Any] = run.scenario["run"]  # type: ignore[assignment]
     aims = objectives(run)
-    usd_per_hour = sum(info.gpus * info.usd_per_gpu_hour for info in run.replicas)
+    usd_per_hour = _usd_per_hour(run)
     steady = settings["state"] == "steady"
     cuts = [_warm_up(one) if steady else None for one in run.replications]
     measured = [_measure(run, one, cut, aims, usd_per_hour) for one, cut in zip(run.replications, cuts, strict=True)]
@@ -127,7 +128,7 @@ def _warm_up(one: Replication) -> Truncation:
 
 
 def _measure(
-    run: Run, one: Replication, cut: Truncation | None, aims: Sequence[Objective], usd_per_hour: float
+    run: Run, one: Replication, cut: Truncation | None, aims: Sequence[Objective], usd_per_hour: float | None
 ) -> tuple[Measures, list[Measures]]:
     """Measure the whole traffic and each class of it."""
     since = cut.keep_from if cut else 0
@@ -162,8 +163,19 @@ def _measure_class(one: Replication, kept: Mask, index: int, since: int, aim: Ob
     return measure.traffic(one, chosen, since, percentiles) | {"good": good} | shares
 
 
-def _unit_cost(usd_per_hour: float, per_second: float | None, unit: float) -> float | None:
+def _usd_per_hour(run: Run) -> float | None:
+    total = 0.0
+    for info in run.replicas:
+        if info.usd_per_gpu_hour is None:
+            return None
+        total += info.gpus * info.usd_per_gpu_hour
+    return total
+
+
+def _unit_cost(usd_per_hour: float | None, per_second: float | None, unit: float) -> float | None:
     """USD for `unit` tokens or requests at a rate a second."""
+    if usd_per_hour is None:
+        return None
     return ratio(usd_per_hour * unit, per_second * 3600 if per_second else None)
 
 

@@ -30,16 +30,17 @@ def _unfinished(values: Mapping[str, Interval]) -> list[str]:
         found.append(f"Only {completed:.0f} requests finished: P99 is little more than the slowest of them.")
     if in_flight:
         found.append(
-            f"{in_flight:,.0f} requests were unfinished when the clock stopped: the latencies leave them out and are "
-            "too low."
+            f"{_count(in_flight)} unfinished when the clock stopped: the latencies leave them out and are too low."
         )
     if not_sent:
-        found.append(f"{not_sent:,.0f} requests were never sent: the clock stopped before.")
+        found.append(f"{_count(not_sent)} never sent: the clock stopped before.")
     if failed:
-        found.append(
-            f"{failed:,.0f} requests were rejected, as vLLM does when prompt + max_tokens exceeds max_model_len."
-        )
+        found.append(f"{_count(failed)} rejected, as vLLM does when prompt + max_tokens exceeds max_model_len.")
     return found
+
+
+def _count(mean: float) -> str:
+    return f"{mean:,.0f} requests were" if mean >= 1 else f"{mean:.2g} requests a replication were"
 
 
 def _growth(run: Run, values: Mapping[str, Interval]) -> list[str]:

@@ -19,11 +19,12 @@ class Pool(Block):
     replicas: Annotated[int, Field(ge=1, le=10_000)] = 1
     market: Literal["on_demand", "spot", "reserved"] = "on_demand"
     usd_per_gpu_hour: Annotated[float, Field(ge=0, le=1e6)] | None = None
-    """Your own price; default the catalogue's median for this GPU and market."""
+    """Your own price; default the catalogue's median for this GPU and market; without either, cost
+    is reported as unknown."""
     model: str | None = None
     """Another model than the scenario's: catalogue id or path of a config.json."""
     engine: Engine | None = None
-    """Replaces the scenario's engine block for this pool."""
+    """Flags of this pool's engines that differ from the scenario's; what is left out is as there."""
 
 
 class RoundRobin(Block):

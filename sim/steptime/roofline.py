@@ -57,7 +57,8 @@ class Roofline:
             kv_bytes_per_element: Of a KV (or latent) element as cached, scales included.
         """
         approximate = " (sparse attention approximate)" if model.sparse is not None else ""
-        self.label = f"roofline only{approximate}"
+        stages = " (pipeline stages in sequence)" if layout.pipeline_parallel_size > 1 else ""
+        self.label = f"roofline only{approximate}{stages}"
         self.max_context = None
         self._model, self._gpu, self._layout, self._engine = model, gpu, layout, engine
         self._gemms = gemms(model, layout, engine)

@@ -89,9 +89,12 @@ class NaiveEngine:
     def __init__(self, config: Config, cost: StepCost) -> None:
         self.config = config
         self.cost = cost
+        self.shapes: list[StepShape] = []
+        """Of every step of the last run."""
 
     def run(self, reqs: Sequence[Req], arrival_ns: Sequence[int]) -> list[Times]:
         """Serve the requests; `arrival_ns` replaces their arrival_step."""
+        self.shapes = []
         env = simpy.Environment(initial_time=0)
         timed = [replace(req, arrival_step=ns) for req, ns in zip(reqs, arrival_ns, strict=True)]
         times = {req.id: Times() for req in reqs}
@@ -121,7 +124,8 @@ class NaiveEngine:
                     times[id].preemptions += 1
                 planned, preempted = bool(step.scheduled), bool(step.preempted)
             if planned:
-                device_free = max(now(env), device_free) + step_ns(self.cost, step_shape(scheduler.in_flight[-1]))
+                self.shapes.append(step_shape(scheduler.in_flight[-1]))
+                device_free = max(now(env), device_free) + step_ns(self.cost, self.shapes[-1])
                 ends.append(device_free)
             if len(ends) == depth or (ends and not planned):
                 yield env.timeout(ends.popleft() - now(env))

@@ -263,8 +263,10 @@ def test_unknown_id_suggests(ask, meant):
         ({"quantization_config": "fp8"}, "quantization_config"),
         ({"quantization_config": {"quant_method": "magic"}}, "quant_method"),
         ({"quantization_config": {"quant_method": ["fp8"]}}, "quant_method"),
-        ({"rope_scaling": {"rope_type": "yarn", "factor": "4"}}, "factor"),
-        ({"rope_scaling": {"rope_type": "yarn", "factor": float("nan")}}, "factor"),
+        ({"quantization_config": {"quant_method": "gptq", "bits": 8}}, "bits"),
+        ({"quantization_config": {"quant_method": "awq", "bits": 4, "group_size": 32}}, "group_size"),
+        ({"rope_scaling": {"rope_type": "linear", "factor": "4"}}, "factor"),
+        ({"rope_scaling": {"rope_type": "dynamic", "factor": float("nan")}}, "factor"),
         ({"expert_dtype": "int3"}, "expert_dtype"),
         ({"architectures": ["DeepseekV3ForCausalLM"]}, "kv_lora_rank"),
         ({"architectures": ["DeepseekForCausalLM"], "moe_layer_freq": 2}, "moe_layer_freq"),
@@ -325,10 +327,11 @@ def test_modelopt_file_beside_the_config(tmp_path):
     ("scaling", "length"),
     [
         (None, 4096),
-        ({"type": "yarn", "factor": 40, "original_max_position_embeddings": 4096}, 163840),
+        ({"type": "yarn", "factor": 40, "original_max_position_embeddings": 4096}, 4096),
         ({"rope_type": "linear", "factor": 2.0}, 8192),
         ({"rope_type": "llama3", "factor": 8.0, "original_max_position_embeddings": 8192}, 4096),
     ],
 )
 def test_context_is_extended_as_vllm_does(scaling, length):
-    assert read(LLAMA | {"rope_scaling": scaling}).max_model_len == length
+    for key in ("rope_scaling", "rope_parameters"):
+        assert read(LLAMA | {key: scaling}).max_model_len == length

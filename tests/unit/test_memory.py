@@ -275,7 +275,7 @@ def test_model_that_does_not_fit_names_the_smallest_layout():
     message = str(raised.value)
     assert "125.6" in message  # GiB of weights
     assert "79.1 GiB x 0.92 = 72.8 GiB" in message
-    assert message.endswith("the smallest layout that fits is tensor_parallel_size 2, pipeline_parallel_size 1")
+    assert message.endswith("the smallest usual layout that fits is tensor_parallel_size 2, pipeline_parallel_size 1")
     assert "\n" not in message
     assert planned(model, H100, Layout(2)).num_gpu_blocks > 0
 

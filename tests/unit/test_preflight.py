@@ -49,7 +49,7 @@ def scenario(folder: Path, **changes: object) -> Path:
 )
 def test_the_capacity_estimate_is_near_what_a_saturated_run_sustains(tmp_path, model, tp, tokens_in, tokens_out):
     lengths = {"model": model, "tp": tp, "input": tokens_in, "output": tokens_out}
-    finding = next(one for one in check(load(scenario(tmp_path, **lengths))) if "requests/s are offered" in one)
+    finding = next(one for one in check(load(scenario(tmp_path, **lengths))) if "offered on average" in one)
     estimate = float(finding.split(" the ")[1].split()[0])
     saturated = scenario(tmp_path, prompts=6000, arrivals="{kind: closed_loop, concurrency: 1500}", **lengths)
     sustained = summarise(simulate(load(saturated), progress=lambda *_: None))["request_throughput"].mean
@@ -66,6 +66,17 @@ def test_a_load_above_capacity_is_said(tmp_path):
 def test_rejections_are_foretold(tmp_path):
     findings = check(load(scenario(tmp_path, input=4090, output=10)))
     assert any(one.startswith("100.0% of the requests exceed max_model_len") for one in findings)
+
+
+def test_what_is_rejected_is_no_load_and_pauses_stretch_a_session(tmp_path):
+    long = "lengths: {kind: separate, input: {kind: fixed, tokens: 9000}, output: {kind: fixed, tokens: 9}}"
+    mixed = f"[{{name: a, share: 1}}, {{name: b, share: 1, {long}}}]"
+    findings = check(load(scenario(tmp_path, prompts=1000), [f"workload.classes={mixed}"]))
+    offered = float(next(one for one in findings if "offered" in one).split(": ")[1].split()[0])
+    assert offered == pytest.approx(0.5, rel=0.15)
+    slow = check(load(scenario(tmp_path, prompts=400), ["workload.sessions={turns: 10, think_s: 600}"]))
+    offered = float(next(one for one in slow if "offered" in one).split(": ")[1].split()[0])
+    assert offered < 400 / 600
 
 
 def test_contexts_beyond_what_was_measured_are_said_before_and_after(tmp_path):
