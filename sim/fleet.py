@@ -28,16 +28,16 @@ class Fleet:
         """Build the routers; replicas are numbered pool by pool, in the scenario's order."""
         self._world = world
         self._engines = world.engines
-        self._members: list[np.ndarray[tuple[int], np.dtype[np.int32]]] = []
+        self._members: list[list[int]] = []
         self._longest: list[int] = []
         self._routers: list[router.Router] = []
         pools = np.repeat(np.arange(len(deployments)), [one.pool.replicas for one in deployments])
-        self._max_model_len = np.array([one.defaults.max_model_len for one in deployments])[pools]
+        self._max_model_len = [deployments[pool].defaults.max_model_len for pool in pools]
         serving = serving_pools(scenario, deployments, requests)
         for chosen in serving.values():
             members = np.flatnonzero(np.isin(pools, chosen)).astype(np.int32)
-            self._members.append(members)
-            self._longest.append(int(self._max_model_len[members].max()))
+            self._members.append(members.tolist())
+            self._longest.append(max(self._max_model_len[member] for member in members))
             self._routers.append(router.build(scenario.router, world, members, rng))
         models = list(serving)
         asked = class_models(scenario, requests)
@@ -54,7 +54,7 @@ class Fleet:
         if length > self._longest[group]:  # refused by the API server, before any engine is chosen
             self.rejected[request] = True
             return False
-        replica = int(self._members[group][self._routers[group].choose(request)])
+        replica = self._members[group][self._routers[group].choose(request)]
         if length > self._max_model_len[replica]:
             self.rejected[request] = True
             return False

@@ -34,25 +34,24 @@ class View:
     def __init__(self, world: World, members: NDArray[np.int32], staleness_ms: float) -> None:
         self.engines = world.engines
         self.members = members
-        first, last = int(members[0]), int(members[-1])
-        contiguous = last - first + 1 == len(members)
-        self._part: slice | NDArray[np.int32] = slice(first, last + 1) if contiguous else members
+        state = world.engines.state
+        self._gauges: dict[str, Loads] = {name: state.replicas[name] for name in ("running", "waiting", "free_blocks")}
+        self._gauges["outstanding"] = state.outstanding
+        self._all = len(members) == len(state.replicas)
         self._world = world
         self._period = round(staleness_ms * NS_PER_MS)
         self._refreshing = False
         self._seen = self._now()
 
-    def _live(self, name: str) -> Loads:
-        state = self.engines.state
-        gauge: Loads = state.outstanding if name == "outstanding" else state.replicas[name]
-        return gauge[self._part]
-
     def _now(self) -> dict[str, Loads]:
-        return {gauge: self._live(gauge).copy() for gauge in ("running", "waiting", "free_blocks", "outstanding")}
+        return {name: gauge[self.members] for name, gauge in self._gauges.items()}
 
     def of(self, name: str) -> Loads:
         """A gauge of every member, as far as known: running, waiting, free_blocks or outstanding."""
-        return self._live(name) if self._period == 0 else self._seen[name]
+        if self._period > 0:
+            return self._seen[name]
+        gauge = self._gauges[name]
+        return gauge if self._all else gauge[self.members]
 
     def sent(self, index: int) -> None:
         """Count a request that was just routed to a member, until the next refresh."""
