@@ -32,7 +32,7 @@ class Fleet:
         self._longest: list[int] = []
         self._routers: list[router.Router] = []
         pools = np.repeat(np.arange(len(deployments)), [one.pool.replicas for one in deployments])
-        self._max_model_len = [deployments[pool].defaults.max_model_len for pool in pools]
+        self._max_model_len = [deployments[pool].defaults.max_model_len for pool in pools.tolist()]
         serving = serving_pools(scenario, deployments, requests)
         for chosen in serving.values():
             members = np.flatnonzero(np.isin(pools, chosen)).astype(np.int32)

@@ -158,7 +158,7 @@ def _mg1(name: str, rho: float, service: Callable[[Rng, int], NDArray[np.float64
 
 
 def _mmc(servers: int, rho: float, steps: int, n: int, precision: float, *, p99: bool = False) -> Case:
-    """The engine is exactly the stepped queue; that lies within some 1 % of M/M/c (see test_queueing_formulas)."""
+    """The engine is exactly the stepped queue; that lies within 2 % of M/M/c (see test_queueing_formulas)."""
     exact = theory.SteppedMMc(servers, rho, steps)
     claims = [wait(exact.wait, precision)]
     if p99:
@@ -258,7 +258,7 @@ CASES = (
     _mmc(3, 0.65, 50, 8000, 0.12, p99=True),
     _mmc(4, 0.8, 20, 15_000, 0.12, p99=True),
     _mmc(8, 0.9, 20, 25_000, 0.2),
-    _mmc(16, 0.9, 100, 20_000, 0.2),
+    _mmc(16, 0.9, 50, 20_000, 0.2),
     _mdc(2, 0.8, 100, 8000),
     _mdc(3, 0.65, 200, 5000),
     _mdc(4, 0.8, 200, 8000),

@@ -74,26 +74,30 @@ def coverage(case: Case, seeds: int, n: int) -> float:
     return covered / seeds
 
 
-# P(90 <= Binomial(100, .95) <= 99) = 0.98
-LOW, HIGH = 0.90, 0.99
 EXACT = [case for case in CASES if case.claims[0].low == case.claims[0].high]
 DAILY = {"M/U/1 .65": 300, "M/M/3 0.65": 200, "M/D(b)/1 take all, 2": 300}
 """The subset of every day, with requests counted in a replication."""
 
 
+def test_the_subset_of_every_day_exists():
+    assert {case.name for case in EXACT} >= set(DAILY)
+
+
 @pytest.mark.parametrize("case", [case for case in EXACT if case.name in DAILY], ids=name)
 def test_intervals_cover_as_they_promise(case):
-    assert LOW <= coverage(case, 100, DAILY[case.name]) <= HIGH
+    """P(90 <= Binomial(100, .95) <= 99) = 0.98."""
+    assert 0.90 <= coverage(case, 100, DAILY[case.name]) <= 0.99
 
 
 @pytest.mark.full
 @pytest.mark.parametrize("case", EXACT, ids=name)
 def test_intervals_of_every_case_cover_as_they_promise(case):
-    assert LOW <= coverage(case, 100, max(case.n // 8, 1000)) <= HIGH
+    """P(Binomial(100, .95) < 88) = 0.002: of two dozen cases none should.
 
-
-def test_the_subset_of_every_day_exists():
-    assert {case.name for case in EXACT} >= set(DAILY)
+    A replication is 24 relaxation times long. With 7 of them at rho = .9 its mean is so skewed that the intervals
+    covered 91 %, missing on the low side.
+    """
+    assert coverage(case, 100, max(4 * case.warm, 1000)) >= 0.88
 
 
 @cache
