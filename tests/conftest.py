@@ -1,6 +1,7 @@
 """What holds for every test: no deadlines, and under CI no test is skipped but for want of a GPU."""
 
 import os
+import signal
 
 import pytest
 from hypothesis import settings
@@ -9,6 +10,9 @@ settings.register_profile(
     "untimed", deadline=None, parent=settings.get_profile("ci" if "CI" in os.environ else "default")
 )
 settings.load_profile("untimed")
+
+# A job in the background of a shell ignores SIGINT, and so would the processes that a test starts and interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _skipped(config: pytest.Config) -> list[pytest.TestReport | pytest.CollectReport]:
