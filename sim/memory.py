@@ -13,7 +13,7 @@ from sim.errors import InputError
 from sim.kvbytes import kv_block_bytes, kv_sequence_bytes
 from sim.overhead import Overhead, estimate_overhead
 from sim.scenario.engine import Engine
-from sim.units import GIB
+from sim.units import GIB, MIB
 from sim.weights import check_layout, stage_layers, weight_bytes
 
 
@@ -49,9 +49,15 @@ class MemoryPlan:
 
     def sentence(self) -> str:
         """Explain the arithmetic."""
+        state = self.sequence_bytes / MIB
         return (
             f"{self._where()}: {self._room()} a GPU for KV, "
             f"{self.num_gpu_blocks:,} blocks of {self.block_size} tokens, {self.kv_tokens:,} tokens"
+            + (
+                f", an upper bound: {state:.1f} MiB of window and compressor state a sequence are not deducted"
+                if state
+                else ""
+            )
         )
 
     def _where(self) -> str:

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 from sim.catalog.types import Layout, Model
 from sim.scenario.engine import Engine
-
-MIB = 1 << 20
+from sim.units import MIB
 
 CONTEXT_BYTES = 266 * MIB
 """What loading leaves allocated beside the weights: 15.26 - 15.0 GiB in the start-up log of vLLM 0.31.0 with

@@ -86,7 +86,7 @@ class Replication:
     sent_ns: Int64s
     first_scheduled_ns: Int64s
     last_scheduled_ns: Int64s
-    """Most recent admission, differs from the first after a preemption (vLLM's queue time ends here)."""
+    """Most recent admission, differs from the first after a preemption; vLLM's queue time ends at the first."""
     first_token_ns: Int64s
     answer_token_ns: Int64s
     """First token after the reasoning."""

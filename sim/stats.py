@@ -56,21 +56,6 @@ def paired_difference(a: Sequence[float], b: Sequence[float]) -> Interval:
     return t_interval(x - y for x, y in zip(a, b, strict=True))
 
 
-def batch_means(series: ArrayLike, batches: int = 20) -> Interval:
-    """Return the interval of the mean of one long stationary run, from non-overlapping batches of equal length.
-
-    The rest that fills no batch is left out at the start (Law & Kelton; 20 batches after Schmeiser 1982).
-
-    Raises:
-        ValueError: if there are fewer values than batches.
-    """
-    values = np.asarray(series, dtype=np.float64)
-    length = len(values) // batches
-    if length == 0:
-        raise ValueError(f"{len(values)} values do not fill {batches} batches")
-    return t_interval(values[len(values) - length * batches :].reshape(batches, length).mean(axis=1).tolist())
-
-
 @dataclass(frozen=True, slots=True)
 class Truncation:
     """How much of a series is warm-up."""

@@ -52,12 +52,6 @@ def _find(blocks, buckets, bucket, key):
 
 
 @compiled
-def lookup(state, replica, key):
-    """Oldest cached block with this key, or NIL."""
-    return _find(state.blocks, state.buckets, _bucket(replica, key), key)
-
-
-@compiled
 def _insert(blocks, buckets, bucket, block, key):
     last = NIL
     at = buckets[bucket]
@@ -168,8 +162,11 @@ def release(state, replica, seat):
 
 
 @compiled
-def prefix_hit(state, replica, request, tokens):
-    """Cached leading blocks of a request of `tokens` known tokens; at least one token is left to compute."""
+def prefix_hit(state, replica, request, tokens, seat):
+    """Cached leading blocks of a request of `tokens` known tokens; at least one token is left to compute.
+
+    They are written into the block table of `seat`, unless that is NIL; nobody holds them yet.
+    """
     if not replica.caching:
         return 0
     blocks, buckets, block_size = state.blocks, state.buckets, replica.block_size
@@ -177,7 +174,10 @@ def prefix_hit(state, replica, request, tokens):
     hit = 0
     while hit < limit:
         key = block_key(state, request, hit, block_size)
-        if _find(blocks, buckets, _bucket(replica, key), key) == NIL:
+        block = _find(blocks, buckets, _bucket(replica, key), key)
+        if block == NIL:
             break
+        if seat != NIL:
+            state.table[seat, hit] = block
         hit += 1
     return hit

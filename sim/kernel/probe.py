@@ -4,6 +4,7 @@ import numpy as np
 
 from sim.kernel.blocks import prefix_hit
 from sim.kernel.jit import compiled, entry
+from sim.kernel.layout import NIL
 
 
 @entry
@@ -22,7 +23,7 @@ def least(scores, turn):
 def _cached_blocks(state, members, request, hits):
     tokens = state.requests[request].prompt_tokens
     for index in range(len(members)):
-        hits[index] = prefix_hit(state, state.replicas[members[index]], request, tokens)
+        hits[index] = prefix_hit(state, state.replicas[members[index]], request, tokens, NIL)
 
 
 @entry

@@ -65,7 +65,7 @@ def remove_waiting(state, replica, request):
 
 @compiled
 def seat_request(state, replica, request, computed):
-    """Append a request to `running` with `computed` tokens already in its KV cache; returns its seat."""
+    """Append a request to `running` with `computed` tokens already in its KV cache, on the next free seat."""
     seat = state.running[replica.first_seat + replica.running]
     replica.running += 1
     replica.peak_running = max(replica.peak_running, replica.running)
@@ -74,7 +74,6 @@ def seat_request(state, replica, request, computed):
     place.computed = computed
     place.placeholders = 0
     state.requests[request].seat = seat
-    return seat
 
 
 @compiled

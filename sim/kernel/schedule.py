@@ -5,7 +5,7 @@ with its known ones, within one token budget; running requests first, in admissi
 this step preempted. Source: vllm/v1/core/sched/scheduler.py:591-1632, kv_cache_manager.py:371-618, 0.32.0.
 """
 
-from sim.kernel.blocks import block_key, lookup, prefix_hit, register, release, take, touch
+from sim.kernel.blocks import prefix_hit, register, release, take, touch
 from sim.kernel.cost import device_fs, duration_ns
 from sim.kernel.jit import compiled
 from sim.kernel.layout import BLOCKS, BUDGET, NIL, NOTHING, PREEMPTED, RUNNING, SEATS, WAITING
@@ -132,7 +132,8 @@ def _admit(state, r, slot, request, budget, threshold, now):
     replica = state.replicas[r]
     row = state.requests[request]
     known = row.prompt_tokens + row.produced
-    hit = prefix_hit(state, replica, request, known)
+    seat = state.running[replica.first_seat + replica.running]  # the one it will get
+    hit = prefix_hit(state, replica, request, known, seat)
     computed = hit * replica.block_size
     tokens = known - computed
     if 0 < threshold < tokens:
@@ -144,8 +145,7 @@ def _admit(state, r, slot, request, budget, threshold, now):
 
     idle_hits = 0  # cached blocks without users count as free, and leave the free queue when they are hit
     for index in range(hit):
-        block = lookup(state, replica, block_key(state, request, index, replica.block_size))
-        idle_hits += state.blocks[block].users == 0
+        idle_hits += state.blocks[state.table[seat, index]].users == 0
     reach = known if replica.reserve_full else computed + tokens
     need = max(_blocks_for(min(reach, replica.max_model_len), replica.block_size) - hit, 0) + idle_hits
     if need + (replica.watermark_blocks if replica.running > 0 else 0) > replica.free_blocks:
@@ -153,12 +153,10 @@ def _admit(state, r, slot, request, budget, threshold, now):
         return 0
 
     remove_waiting(state, replica, request)
-    seat = seat_request(state, replica, request, computed)
+    seat_request(state, replica, request, computed)
     place = state.seats[seat]
     for index in range(hit):
-        block = lookup(state, replica, block_key(state, request, index, replica.block_size))
-        touch(state, replica, block)
-        state.table[seat, index] = block
+        touch(state, replica, state.table[seat, index])
     place.owned = hit
     place.hashed = hit
     _grow(state, replica, seat, computed + tokens)

@@ -19,7 +19,7 @@ class Engine(Block):
     """Longest prompt + answer; default the model's own."""
     max_num_batched_tokens: Count | None = None
     """Token budget of a step; default as vLLM's API server chooses it for the GPU."""
-    max_num_seqs: Count | None = None
+    max_num_seqs: Annotated[int, Field(ge=1, le=65_535)] | None = None
     """Most requests running at once; default as vLLM's."""
     gpu_memory_utilization: Annotated[float, Field(gt=0, le=1)] = 0.92
     kv_cache_memory_bytes: Annotated[int, Field(gt=0)] | None = None

@@ -17,11 +17,12 @@ from sim.kvbytes import kv_block_bytes
 from sim.memory import plan
 from sim.overhead import Overhead, estimate_overhead
 from sim.scenario.engine import Engine
-from sim.units import GIB
+from sim.units import GIB, MIB
 from sim.weights import stage_layers, weight_bytes
 from tests.shared_data import DATA, needs_data
 
 H100 = catalog.gpu("h100-sxm-80gb")
+H200 = catalog.gpu("h200-sxm-141gb")
 THREE_GIB = Overhead(activation_bytes=2 * GIB, graph_bytes=GIB, other_bytes=0, estimated=False)
 
 
@@ -321,3 +322,13 @@ def test_sentence_adds_up():
         "kv_cache_memory_bytes gives 1.0 GiB a GPU for KV, "
         in planned(tiny(), H100, kv_cache_memory_bytes=GIB).sentence()
     )
+
+
+def test_the_sentence_says_what_v4_does_not_deduct():
+    """By hand: a window of 128 entries in 43 layers (584 B; the specs table has 5.4 MiB of it at bf16's 1,024 B), and
+    float32 compressor states of 21 layers of ratio 4 and 20 of ratio 128."""
+    assert pytest.approx(5.4, abs=0.05) == 43 * 128 * 1024 / MIB
+    by_hand = 43 * 128 * 584 + 21 * 8 * 4 * (512 + 128) * 4 + 20 * 128 * 2 * 512 * 4
+    said = planned(known("deepseek-v4-flash"), H200, Layout(8)).sentence()
+    assert f"an upper bound: {by_hand / MIB:.1f} MiB of window and compressor state a sequence" in said
+    assert "upper bound" not in planned(known("deepseek-v3"), H200, Layout(8)).sentence()

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
-from sim.stats import Interval, WeightedValues, batch_means, mser5, paired_difference, t_interval
+from sim.stats import Interval, WeightedValues, mser5, paired_difference, t_interval
 
 
 def test_t_interval_is_scipys():
@@ -42,28 +42,6 @@ def test_common_random_numbers_narrow_the_difference():
     assert found.half_width < 0.15 < t_interval(a.tolist()).half_width
     with pytest.raises(ValueError, match="argument"):
         paired_difference([1.0], [1.0, 2.0])
-
-
-def test_batch_means_cover_an_autocorrelated_series_where_single_values_do_not():
-    hits = naive_hits = 0
-    for seed in range(200):
-        noise = np.random.default_rng(seed).normal(0.0, 1.0, 4000)
-        series = np.empty(4000)
-        last = 0.0
-        for i, shock in enumerate(noise):
-            last = series[i] = 0.8 * last + shock
-        found, naive = batch_means(series), t_interval(series.tolist())
-        hits += found.low <= 0.0 <= found.high
-        naive_hits += naive.low <= 0.0 <= naive.high
-    assert hits / 200 > 0.88
-    assert naive_hits / 200 < 0.60
-
-
-def test_batch_means_drop_the_rest_at_the_start():
-    found = batch_means([100.0, 1.0, 1.0, 3.0, 3.0], batches=2)
-    assert (found.mean, found.n) == (2.0, 2)
-    with pytest.raises(ValueError, match="do not fill"):
-        batch_means([1.0], batches=2)
 
 
 def brute_force_mser5(series):
