@@ -1,5 +1,6 @@
 """Each pool of a scenario resolved: its model, GPU, engine limits, memory and step times."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,10 +13,11 @@ from sim.engine import EngineLimits
 from sim.errors import InputError
 from sim.memory import MemoryPlan, plan
 from sim.request import Requests
-from sim.result import ReplicaInfo
+from sim.result import ReplicaInfo, Replication
 from sim.scenario.engine import Engine
 from sim.scenario.fleet import Pool
 from sim.scenario.scenario import Scenario
+from sim.steptime.calibrated import Calibrated
 from sim.steptime.cost import StepCost, StepTimeModel
 from sim.steptime.work import StepWork
 
@@ -70,19 +72,19 @@ class Deployment:
         )
 
 
-def deploy(scenario: Scenario, base_dir: Path) -> tuple[Deployment, ...]:
-    """Resolve every pool of a scenario.
+def deploy(scenario: Scenario, base_dir: Path, draw: int | None = None) -> tuple[Deployment, ...]:
+    """Resolve every pool of a scenario; `draw`: with one of its calibration's posterior draws.
 
     Raises:
         InputError: a model or GPU is unknown, a layout is impossible, or a model does not fit.
     """
-    return tuple(_deploy(scenario, index, base_dir) for index in range(len(scenario.fleet)))
+    return tuple(_deploy(scenario, index, base_dir, draw) for index in range(len(scenario.fleet)))
 
 
-def extrapolations(deployments: tuple[Deployment, ...], requests: Requests) -> list[str]:
-    """A sentence for each pool whose step times must be extrapolated for some of the requests."""
-    longest = int((requests.prompt_tokens.astype(np.int64) + requests.output_tokens).max())
-    found = []
+def extrapolations(deployments: tuple[Deployment, ...], *drawn: Requests) -> list[str]:
+    """A sentence for each way in which a pool's step times must be extrapolated for what it is or for its requests."""
+    longest = max(int((one.prompt_tokens.astype(np.int64) + one.output_tokens).max()) for one in drawn)
+    found = [reservation for one in deployments for reservation in one.step_time.reservations]
     for one in deployments:
         measured, reach = one.step_time.max_context, min(longest, one.defaults.max_model_len)
         if measured is not None and reach > measured:
@@ -93,7 +95,28 @@ def extrapolations(deployments: tuple[Deployment, ...], requests: Requests) -> l
     return found
 
 
-def _deploy(scenario: Scenario, index: int, base_dir: Path) -> Deployment:
+def overreaches(deployments: tuple[Deployment, ...], served: Sequence[Replication]) -> list[str]:
+    """A sentence for each way in which a pool's steps, as simulated, left the hull of its calibration."""
+    found = []
+    pools = np.repeat(np.arange(len(deployments)), [one.pool.replicas for one in deployments])
+    for pool, one in enumerate(deployments):
+        if not isinstance(one.step_time, Calibrated):
+            continue
+        hull, mine = one.step_time.measured, np.concatenate([each.counters[pools == pool] for each in served])
+        tokens, running = (int(mine[name].max()) for name in ("peak_step_tokens", "peak_running"))
+        for reached, measured, what in (
+            (tokens, hull.max_num_batched_tokens, "steps reach {} tokens"),
+            (running, hull.max_num_seqs, "batches reach {} requests"),
+        ):
+            if reached > measured:
+                found.append(
+                    f"Pool {one.pool.pool}: {what.format(f'{reached:,}')}, but step times were measured up to "
+                    f"{measured:,}: beyond that they are extrapolated."
+                )
+    return found
+
+
+def _deploy(scenario: Scenario, index: int, base_dir: Path, draw: int | None) -> Deployment:
     pool = scenario.fleet[index]
     where = f"fleet.{index}"
     try:
@@ -112,7 +135,7 @@ def _deploy(scenario: Scenario, index: int, base_dir: Path) -> Deployment:
             max_num_seqs=defaults.max_num_seqs,
             max_model_len=defaults.max_model_len,
         )
-        step_time = steptime.build(scenario.step_time, model, gpu, layout, engine, defaults, base_dir)
+        step_time = steptime.build(scenario.step_time, model, gpu, layout, engine, defaults, base_dir, draw)
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
     return Deployment(

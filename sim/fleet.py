@@ -11,6 +11,7 @@ from sim.errors import InputError
 from sim.request import Requests
 from sim.scenario.scenario import Scenario
 from sim.scenario.workload import RequestClass, Synthetic
+from sim.units import seconds_to_ns
 from sim.world import World
 
 
@@ -33,6 +34,7 @@ class Fleet:
         self._routers: list[router.Router] = []
         pools = np.repeat(np.arange(len(deployments)), [one.pool.replicas for one in deployments])
         self._max_model_len = [deployments[pool].defaults.max_model_len for pool in pools.tolist()]
+        self._frontend_ns = [seconds_to_ns(deployments[pool].step_time.frontend_s) for pool in pools.tolist()]
         serving = serving_pools(scenario, deployments, requests)
         for chosen in serving.values():
             members = np.flatnonzero(np.isin(pools, chosen)).astype(np.int32)
@@ -44,10 +46,14 @@ class Fleet:
         self._router_of_class = [models.index(model) for model in asked]
         self._requests = requests
         self.rejected = np.zeros(len(requests), np.bool_)
+        self.in_frontend = 0
+        """Requests that are routed but have not reached their engine's queue."""
 
     def send(self, request: int, watched: bool) -> bool:
-        """Route a request; False if the API server refuses it: prompt + max_tokens exceed max_model_len (HTTP 400)."""
-        now = int(self._world.now)
+        """Route a request; False if the API server refuses it: prompt + max_tokens exceed max_model_len (HTTP 400).
+
+        It is routed, or refused, when it is sent, and reaches the engine's queue as much later as the front end takes.
+        """
         requests = self._requests
         group = self._router_of_class[requests.klass[request]]
         length = int(requests.prompt_tokens[request]) + int(requests.max_tokens[request])
@@ -58,8 +64,25 @@ class Fleet:
         if length > self._max_model_len[replica]:
             self.rejected[request] = True
             return False
-        self._engines.enqueue(replica, request, now, watched=watched)
+        delay = self._frontend_ns[replica]
+        if delay > 0:
+            self._pass_frontend(replica, request, delay, watched=watched)
+        else:
+            self._engines.enqueue(replica, request, int(self._world.now), watched=watched)
         return True
+
+    def _pass_frontend(self, replica: int, request: int, delay: int, *, watched: bool) -> None:
+        """Queue a request after `delay` ns; routers count it as outstanding from now on."""
+        self.in_frontend += 1
+        self._engines.state.outstanding[replica] += 1
+        way = self._world.timeout(delay)
+        assert way.callbacks is not None
+        way.callbacks.append(lambda _: self._queue(replica, request, watched=watched))
+
+    def _queue(self, replica: int, request: int, *, watched: bool) -> None:
+        self.in_frontend -= 1
+        self._engines.state.outstanding[replica] -= 1  # the engine counts it itself
+        self._engines.enqueue(replica, request, int(self._world.now), watched=watched)
 
 
 def class_models(scenario: Scenario, requests: Requests) -> list[str]:

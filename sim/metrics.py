@@ -53,8 +53,8 @@ def ttfat(one: Replication, rows: Rows) -> Floats:
 
 
 def queue(one: Replication, rows: Rows) -> Floats:
-    """Queue time, ms: from sending to the first scheduling (vllm:request_queue_time_seconds)."""
-    return _between(one.sent_ns, one.first_scheduled_ns, rows)
+    """Queue time, ms: from the engine's queue to the first scheduling (vllm:request_queue_time_seconds)."""
+    return _between(one.queued_ns, one.first_scheduled_ns, rows)
 
 
 def prefill(one: Replication, rows: Rows) -> Floats:
@@ -119,8 +119,18 @@ def judge(one: Replication, limits_ms: Mapping[str, float], chosen: Mask) -> Jud
 def sojourns(one: Replication) -> tuple[Int64s, Int64s]:
     """When each accepted request was sent and left, ns; unfinished ones stay until the end of the run."""
     inside = (one.outcome == Outcome.FINISHED) | (one.outcome == Outcome.IN_FLIGHT)
-    left = np.where(one.outcome[inside] == Outcome.FINISHED, one.last_token_ns[inside], one.end_ns)
-    return one.sent_ns[inside], left
+    return one.sent_ns[inside], _left(one, inside)
+
+
+def engine_stays(one: Replication) -> tuple[Int64s, Int64s]:
+    """When each request entered its engine's queue and left, ns; the same without the time in the front end."""
+    inside = one.queued_ns >= 0
+    return one.queued_ns[inside], _left(one, inside)
+
+
+def _left(one: Replication, rows: Mask) -> Int64s:
+    left: Int64s = np.where(one.outcome[rows] == Outcome.FINISHED, one.last_token_ns[rows], one.end_ns)
+    return left
 
 
 def _lower_bound_ns(one: Replication, name: str, rows: Rows) -> Floats:

@@ -1,6 +1,6 @@
 """The recorder: gauges while a run goes on, and its records when it ends."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 
 import numpy as np
 import simpy
@@ -8,7 +8,7 @@ import simpy
 from sim.clients import Clients
 from sim.deployment import Deployment
 from sim.fleet import Fleet
-from sim.kernel.layout import FINISHED
+from sim.kernel.layout import FINISHED, UNSENT
 from sim.request import Requests
 from sim.result import COUNTERS, Gauges, Outcome, Replication
 from sim.units import NS_PER_MS
@@ -20,9 +20,10 @@ MOST_SAMPLES = 1024
 class GaugeRecorder:
     """Samples the fleet at regular instants: every 50 ms at first; twice as far apart whenever 1,024 are full."""
 
-    def __init__(self, world: World, clients: Clients) -> None:
+    def __init__(self, world: World, at_work: Callable[[], bool]) -> None:
+        """Sample until the world is no longer `at_work`."""
         self._world = world
-        self._clients = clients
+        self._at_work = at_work
         self._period = 50 * NS_PER_MS
         self._rows: list[tuple[int, int, int, float]] = []
         blocks = world.engines.state.replicas["num_blocks"] - 1
@@ -35,7 +36,7 @@ class GaugeRecorder:
             used = 1.0 - int(replicas["free_blocks"].sum()) / self._blocks
             now = int(self._world.now)
             self._rows.append((now, int(replicas["running"].sum()), int(replicas["waiting"].sum()), used))
-            if not (self._clients.to_send > 0 or self._world.engines.unfinished > 0):
+            if not self._at_work():
                 return
             if len(self._rows) == MOST_SAMPLES:
                 self._rows = self._rows[::2]
@@ -73,6 +74,7 @@ def record(
         requests=requests,
         outcome=outcome,
         sent_ns=clients.sent_ns,
+        queued_ns=np.where(rows["status"] == UNSENT, -1, rows["arrival_ns"]),
         first_scheduled_ns=rows["first_scheduled_ns"],
         last_scheduled_ns=rows["last_scheduled_ns"],
         first_token_ns=rows["first_token_ns"],

@@ -13,7 +13,7 @@ class Outcome(IntEnum):
     """How a request ended; every request has exactly one."""
 
     IN_FLIGHT = 0
-    """Sent, unfinished when the clock stopped."""
+    """Sent, unfinished when the clock stopped; perhaps still in the front end."""
     FINISHED = 1
     REJECTED = 2
     """Refused by the API server: prompt + max_tokens exceeds max_model_len (HTTP 400)."""
@@ -56,6 +56,7 @@ COUNTERS = np.dtype(
         ("prefix_queries", np.int64),  # prompt tokens looked up, first admissions only (vllm:prefix_cache_queries)
         ("prefix_hits", np.int64),
         ("peak_running", np.int64),
+        ("peak_step_tokens", np.int64),  # largest step
         ("block_ns", np.float64),  # integral of used KV blocks over time
         ("system_ns", np.float64),  # integral of running and waiting requests over time
         ("waiting_ns", np.float64),  # integral of waiting requests over time
@@ -84,6 +85,8 @@ class Replication:
     requests: Requests
     outcome: NDArray[np.int8]
     sent_ns: Int64s
+    queued_ns: Int64s
+    """When the engine queued it (vLLM's QUEUED): as much later than `sent_ns` as the front end takes."""
     first_scheduled_ns: Int64s
     last_scheduled_ns: Int64s
     """Most recent admission, differs from the first after a preemption; vLLM's queue time ends at the first."""
@@ -95,7 +98,7 @@ class Replication:
     """Prefix-cache hit at the first admission."""
     preemptions: Int32s
     replica: Int32s
-    """Index into `replicas`, -1 if never routed."""
+    """Index into `replicas`, -1 if it reached none."""
     itl_ns: NDArray[np.integer]
     """Inter-token latencies with multiplicity `itl_count`: one entry serves a whole batch."""
     itl_count: NDArray[np.integer]
@@ -104,6 +107,32 @@ class Replication:
     gauges: Gauges
     end_ns: int
     """When the last event happened."""
+
+
+Measures = dict[str, float | None]
+"""Numbers by name; one that does not exist (the mean of nothing) is None."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One replication in numbers; keys as in sim/report/measure.py."""
+
+    whole: Measures
+    classes: tuple[Measures, ...]
+    """Of each request class, in the order of `Requests.classes`."""
+    pools: tuple[Measures, ...]
+    """Of each pool of replicas, in the order of the scenario."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """A replication simulated once more with a posterior draw of the calibration: its numbers, not its columns."""
+
+    number: int
+    """Of the draw."""
+    replication: int
+    """Index of the replication at the best estimate that served the same requests with the same random streams."""
+    measured: Measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,3 +145,6 @@ class Run:
     """version, commit, scenario_sha256, catalogue_sha256, step_time label, warnings ..."""
     replicas: tuple[ReplicaInfo, ...]
     replications: tuple[Replication, ...]
+    """At the best estimate of the step times."""
+    draws: tuple[Draw, ...] = ()
+    """How far the calibration leaves the numbers open; none unless the step time is calibrated."""

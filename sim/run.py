@@ -4,64 +4,107 @@ import gc
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
+from sim import calibration
 from sim.clients import Clients
-from sim.deployment import Deployment, deploy, extrapolations
+from sim.deployment import Deployment, deploy, extrapolations, overreaches
 from sim.fleet import Fleet, build_engines
 from sim.provenance import provenance
 from sim.recorder import GaugeRecorder, record
-from sim.report import check_invariants
-from sim.result import Replication, Run
+from sim.report import check_invariants, measured, warm_up
+from sim.request import Requests
+from sim.result import Draw, Replication, Run
 from sim.scenario.load import Loaded
 from sim.scenario.scenario import Scenario
+from sim.scenario.steptime import Calibrated
 from sim.streams import stream
 from sim.units import seconds_to_ns
 from sim.workload.draw import draw
 from sim.world import World
 
 Progress = Callable[[int, int], None]
-"""Called with replications done and replications in all."""
+"""Called with replications done and replications in all, those of the calibration's draws included."""
 
 
 def simulate(loaded: Loaded, *, progress: Progress) -> Run:
     """Simulate every replication of a scenario; the same scenario and seed give the same run.
+
+    With a calibration, each of its posterior draws then serves the requests of one replication once more.
 
     Raises:
         InputError: the scenario cannot be built (unknown model, does not fit, missing trace, ...).
     """
     scenario = loaded.scenario
     deployments = deploy(scenario, loaded.base_dir)
+    in_all = scenario.run.replications + _draws(loaded)
     replications = []
     with warnings.catch_warnings(record=True) as reservations:
         warnings.simplefilter("always", UserWarning)
         for index in range(scenario.run.replications):
-            progress(index, scenario.run.replications)
+            progress(index, in_all)
             replications.append(_replicate(loaded, deployments, index))
-    progress(scenario.run.replications, scenario.run.replications)
     said = [str(one.message) for one in reservations if one.category is UserWarning]
-    return Run(
+    run = Run(
         scenario=scenario.model_dump(mode="json"),
         provenance=provenance(loaded.sha256, deployments, _warnings(said, deployments, replications)),
         replicas=tuple(one.replica_info() for one in deployments for _ in range(one.pool.replicas)),
         replications=tuple(replications),
     )
+    run = replace(run, draws=tuple(_serve_draws(loaded, run, in_all, progress)))
+    progress(in_all, in_all)
+    return run
 
 
-def _replicate(loaded: Loaded, deployments: Sequence[Deployment], index: int) -> Replication:
-    scenario = loaded.scenario
-    seed = scenario.run.seed
-    requests = draw(scenario, seed, index, loaded.base_dir)
+def serve(scenario: Scenario, deployments: Sequence[Deployment], requests: Requests, index: int) -> Replication:
+    """Simulate requests that were drawn for replication `index`, with that replication's random streams.
+
+    Raises:
+        InputError: no pool serves a model that is asked for, or the engine would preempt without end.
+    """
     world = World(build_engines(scenario, deployments, requests))
-    fleet = Fleet(world, scenario, deployments, requests, stream(seed, index, "router"))
+    fleet = Fleet(world, scenario, deployments, requests, stream(scenario.run.seed, index, "router"))
     clients = Clients(world, requests, fleet.send)
-    gauges = GaugeRecorder(world, clients)
+
+    def at_work() -> bool:
+        return clients.to_send > 0 or fleet.in_frontend > 0 or world.engines.unfinished > 0
+
+    gauges = GaugeRecorder(world, at_work)
     stop_ns = _stop(scenario)
     with _no_garbage_collection():  # events make no cycles, and looking for them takes a tenth of the time
         world.run(until=stop_ns)
-    stopped = clients.to_send > 0 or world.engines.unfinished > 0
-    result = record(world, deployments, requests, clients, fleet, gauges, stop_ns if stopped else None)
+    result = record(world, deployments, requests, clients, fleet, gauges, stop_ns if at_work() else None)
     check_invariants(result)
     return result
+
+
+def _replicate(loaded: Loaded, deployments: Sequence[Deployment], index: int) -> Replication:
+    requests = draw(loaded.scenario, loaded.scenario.run.seed, index, loaded.base_dir)
+    return serve(loaded.scenario, deployments, requests, index)
+
+
+def _draws(loaded: Loaded) -> int:
+    """How many posterior draws to simulate: as many as are asked for, and none twice."""
+    step_time = loaded.scenario.step_time
+    if not isinstance(step_time, Calibrated):
+        return 0
+    drawn = calibration.load(step_time.calibration, loaded.base_dir).draws
+    return 0 if drawn is None else min(step_time.draws, len(drawn.rows))
+
+
+def _serve_draws(loaded: Loaded, run: Run, in_all: int, progress: Progress) -> Iterator[Draw]:
+    """Serve the replications in turn, one a draw; only the numbers are kept, for a million requests are many columns.
+
+    Warm-up is cut where it is cut at the best estimate, so that both measure the same requests.
+    """
+    done = len(run.replications)
+    cuts = [warm_up(run, one) for one in run.replications] if in_all > done else []
+    for number in range(in_all - done):
+        progress(done + number, in_all)
+        index = number % done
+        deployments = deploy(loaded.scenario, loaded.base_dir, number)
+        one = serve(loaded.scenario, deployments, run.replications[index].requests, index)
+        yield Draw(number, index, measured(run, one, cuts[index]))
 
 
 @contextmanager
@@ -79,8 +122,8 @@ def _warnings(
     said: Sequence[str], deployments: tuple[Deployment, ...], replications: Sequence[Replication]
 ) -> list[str]:
     """Each distinct reservation once: what reading the traffic said, then what had to be extrapolated."""
-    beyond = [one for each in replications for one in extrapolations(deployments, each.requests)]
-    return list(dict.fromkeys([*said, *beyond]))
+    beyond = extrapolations(deployments, *(one.requests for one in replications))
+    return list(dict.fromkeys([*said, *beyond, *overreaches(deployments, replications)]))
 
 
 def _stop(scenario: Scenario) -> int | None:

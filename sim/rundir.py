@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from sim.errors import InputError
 from sim.report import Summary, to_bench_json
 from sim.request import Requests
-from sim.result import COUNTERS, Gauges, ReplicaInfo, Replication, Run
+from sim.result import COUNTERS, Draw, Gauges, Measured, ReplicaInfo, Replication, Run
 
 Columns = Mapping[str, NDArray[Any]]
 
@@ -36,6 +36,7 @@ _DRAWN = (
 _LIVED = (
     "outcome",
     "sent_ns",
+    "queued_ns",
     "first_scheduled_ns",
     "last_scheduled_ns",
     "first_token_ns",
@@ -114,6 +115,7 @@ def read(path: Path) -> Run:
             provenance=json.loads((path / "provenance.json").read_text()),
             replicas=tuple(ReplicaInfo(**info) for info in about["replicas"]),
             replications=tuple(_replication(i, one, tables) for i, one in enumerate(about["replications"])),
+            draws=tuple(_draw(one) for one in about.get("draws", ())),
         )
     except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
         raise InputError(f"{path}: this run is damaged ({type(error).__name__}: {error})") from None
@@ -167,7 +169,8 @@ def _write_files(run: Run, summary: Summary, folder: Path) -> None:
                 }
                 for one in run.replications
             ],
-        },
+        }
+        | ({"draws": [asdict(one) for one in run.draws]} if run.draws else {}),
     }
     for name in _JSON:
         (folder / f"{name}.json").write_text(json.dumps(documents[name], indent=1, allow_nan=False) + "\n")
@@ -228,6 +231,12 @@ def _replication(number: int, about: Mapping[str, Any], tables: Mapping[str, pa.
         gauges=Gauges(**{field.name: _array(gauges[field.name]) for field in fields(Gauges)}),
         end_ns=about["end_ns"],
     )
+
+
+def _draw(about: Mapping[str, Any]) -> Draw:
+    measured = about["measured"]
+    parts = (tuple(measured[name]) for name in ("classes", "pools"))
+    return Draw(about["number"], about["replication"], Measured(measured["whole"], *parts))
 
 
 def _rows_of(table: pa.Table, number: int) -> pa.Table:

@@ -1,5 +1,6 @@
 """Output analysis: intervals over replications, warm-up truncation, exact quantiles of weighted values."""
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -25,11 +26,42 @@ class Interval:
     low: float | None
     high: float | None
     n: int
+    calibration_low: float | None = None
+    """95 % range that the calibration of the step times leaves to the number; None where nothing is known of it."""
+    calibration_high: float | None = None
 
     @property
     def half_width(self) -> float | None:
         """Half the width of the interval, or None where it is unknown."""
         return None if self.low is None or self.high is None else (self.high - self.low) / 2
+
+    @property
+    def calibration_half_width(self) -> float | None:
+        """How far the calibration's range reaches from the mean, on its longer side; None where it is unknown."""
+        if self.mean is None or self.calibration_low is None or self.calibration_high is None:
+            return None
+        return max(self.mean - self.calibration_low, self.calibration_high - self.mean)
+
+    @property
+    def combined(self) -> tuple[float, float] | None:
+        """Bounds that respect both sampling and calibration, or the one of them that is known.
+
+        The two are independent, so what they add on each side of the mean adds up as a root sum of squares (JCGM
+        100:2008, 5.1.2); a range that leaves the mean on one side adds nothing on the other.
+        """
+        sampling = None if self.low is None or self.high is None else (self.low, self.high)
+        if self.mean is None or self.calibration_low is None or self.calibration_high is None:
+            return sampling
+        low, high = sampling or (self.mean, self.mean)
+        below = math.hypot(self.mean - low, max(self.mean - self.calibration_low, 0.0))
+        above = math.hypot(high - self.mean, max(self.calibration_high - self.mean, 0.0))
+        return self.mean - below, self.mean + above
+
+    def scaled(self, factor: float) -> "Interval":
+        """The same in another unit; `factor` > 0."""
+        bounds = (self.mean, self.low, self.high, self.calibration_low, self.calibration_high)
+        mean, low, high, below, above = (None if part is None else factor * part for part in bounds)
+        return Interval(mean, low, high, self.n, below, above)
 
 
 def t_interval(values: Iterable[float | None]) -> Interval:
@@ -54,6 +86,25 @@ def paired_difference(a: Sequence[float], b: Sequence[float]) -> Interval:
         ValueError: if the two differ in length.
     """
     return t_interval(x - y for x, y in zip(a, b, strict=True))
+
+
+def next_value(values: Sequence[float]) -> tuple[float, float] | None:
+    """Return the range that holds one more independent value of the same kind in 95 of 100 cases; None below two.
+
+    From 39 values on by their order statistics, whatever their distribution: the k-th of n smallest has on average a
+    share of k / (n + 1) below it (Hyndman & Fan 1996, definition 6). Fewer do not reach far enough into the tails:
+    then it is the prediction interval of normal values (Hahn & Meeker, Statistical Intervals, 1991, chapter 4), whose
+    coverage allows for how few they are.
+    """
+    n = len(values)
+    if n < 2:
+        return None
+    if n + 1 >= 2 / (1 - CONFIDENCE):
+        low, high = np.percentile(values, [50 * (1 - CONFIDENCE), 50 * (1 + CONFIDENCE)], method="weibull")
+        return float(low), float(high)
+    known = np.asarray(values, dtype=np.float64)
+    half = stdtrit(n - 1, (1 + CONFIDENCE) / 2) * known.std(ddof=1) * np.sqrt(1 + 1 / n)
+    return float(known.mean() - half), float(known.mean() + half)
 
 
 @dataclass(frozen=True, slots=True)

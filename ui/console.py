@@ -107,6 +107,8 @@ def _block(page: Text, run: Run, summary: Summary) -> None:
         page.append(f"± 95 % interval of the mean of {summary.replications} replications\n", "dim")
     else:
         page.append("one replication, so no intervals\n", "dim")
+    if summary.draws > 1:
+        page.append(f"(±) 95 % range over {summary.draws} draws of the calibration, its longer side\n", "dim")
 
 
 def _queueing(page: Text, summary: Summary) -> None:
@@ -153,6 +155,9 @@ def _classes(page: Text, classes: Iterable[ClassSummary]) -> None:
         page.append(f"  {one.name:<14} {_plain(one.values['completed'], 0):<10}")
         columns = [one.values[f"p99_{metric}_ms"] for metric in ("ttft", "tpot", "e2el")]
         page.append("".join(f"{_plain(column, 1) + _half(column, 1):<18}" for column in columns).rstrip() + "\n")
+        drawn = "".join(f"{_drawn(column, 1):<18}" for column in columns).rstrip()
+        if drawn:
+            page.append(f"  {'':<25}{drawn}\n", "dim")
 
 
 def _slo(page: Text, summary: Summary) -> None:
@@ -202,9 +207,10 @@ def _paragraph(page: Text, words: str, bullet: str = "") -> None:
 
 
 def _number(page: Text, label: str, value: Interval, digits: int = 2, note: str = "") -> None:
-    half = _half(value, digits)
-    page.append(f"{label:<40} {_plain(value, digits):<{10 if half or note else 0}}")
-    page.append(f"{half}{f'  {note}' if note else ''}\n", "dim")
+    beside = _beside(value, digits)
+    line = f"{label:<40} {_plain(value, digits):<{10 if beside or note else 0}}"
+    gap = "  " if len(line + beside) + 2 + len(note) <= WIDTH else f"\n{'':<52}"
+    page.append(line).append(f"{beside}{gap if note else ''}{note}\n", "dim")
 
 
 def _count(page: Text, label: str, value: Interval) -> None:
@@ -213,13 +219,23 @@ def _count(page: Text, label: str, value: Interval) -> None:
 
 def _share(page: Text, label: str, value: Interval, note: str = "") -> None:
     """A share, printed as a percentage."""
-    low, mean, high = (None if part is None else 100 * part for part in (value.low, value.mean, value.high))
-    _number(page, label, Interval(mean, low, high, value.n), note=note)
+    _number(page, label, value.scaled(100), note=note)
 
 
 def _plain(value: Interval, digits: int) -> str:
     return "-" if value.mean is None else f"{value.mean:.{digits}f}"
 
 
+def _beside(value: Interval, digits: int) -> str:
+    """Both uncertainties, in the order of the legend."""
+    drawn = _drawn(value, digits)
+    return f"{_half(value, digits)}{f' {drawn}' if drawn else ''}"
+
+
 def _half(value: Interval, digits: int) -> str:
     return "" if value.half_width is None else f" ± {value.half_width:.{digits}f}"
+
+
+def _drawn(value: Interval, digits: int) -> str:
+    reach = value.calibration_half_width
+    return "" if reach is None else f"(± {reach:.{digits}f})"

@@ -29,6 +29,7 @@ def book(state, r, slot):
     plan = state.plans[r, slot]
     cost = state.costs[replica.cost]
     replica.steps += 1
+    replica.peak_step_tokens = max(replica.peak_step_tokens, plan.tokens)
     replica.busy_ns += plan.duration_ns
     replica.device_fs += plan.device_fs
     if plan.prefill_tokens > 0:

@@ -134,6 +134,7 @@ REPLICA = np.dtype(
         ("prefix_queries", np.int64),
         ("prefix_hits", np.int64),
         ("peak_running", np.int64),
+        ("peak_step_tokens", np.int64),
         ("block_ns", np.float64),
         ("system_ns", np.float64),
         ("waiting_ns", np.float64),

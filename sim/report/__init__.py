@@ -2,6 +2,7 @@
 
 from sim.report.bench import BenchResult, to_bench_json
 from sim.report.invariants import InvariantError, check_invariants
+from sim.report.replication import measured, warm_up
 from sim.report.summary import ClassSummary, PoolSummary, Summary, Verdict, summarise
 
 __all__ = [
@@ -12,6 +13,8 @@ __all__ = [
     "Summary",
     "Verdict",
     "check_invariants",
+    "measured",
     "summarise",
     "to_bench_json",
+    "warm_up",
 ]

@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.metrics import sojourns
+from sim.metrics import engine_stays
 from sim.result import Outcome, Replication
 
 
@@ -39,13 +39,17 @@ def _conservation(one: Replication) -> None:
     _require(known, everyone, "every request has one outcome")
     _require((one.sent_ns >= 0) == (one.outcome != Outcome.NOT_SENT), everyone, "a request is sent or not_sent")
     _require(one.replica < 0, one.outcome == Outcome.REJECTED, "a rejected request reaches no replica")
+    _require((one.replica >= 0) == (one.queued_ns >= 0), everyone, "a replica queues exactly what reaches it")
 
 
 def _order(one: Replication) -> None:
     done = one.outcome == Outcome.FINISHED
+    queued = one.queued_ns >= 0
     begun = one.first_scheduled_ns >= 0
     _require(one.sent_ns <= one.end_ns, one.sent_ns >= 0, "no request is sent after the end")
-    _require(one.first_scheduled_ns >= one.sent_ns, begun, "no request is scheduled before it is sent")
+    _require(one.queued_ns >= one.sent_ns, queued, "no request is queued before it is sent")
+    _require(one.queued_ns <= one.end_ns, queued, "no request is queued after the end")
+    _require(queued & (one.first_scheduled_ns >= one.queued_ns), begun, "no request is scheduled before it is queued")
     _require(one.last_scheduled_ns >= one.first_scheduled_ns, begun, "the last scheduling is not before the first")
     _require(one.first_token_ns > one.first_scheduled_ns, one.first_token_ns >= 0, "a token takes time")
     _require(begun & (one.first_token_ns >= 0), done, "a finished request was scheduled and got tokens")
@@ -68,11 +72,12 @@ def _tokens(one: Replication) -> None:
 def _littles_law(one: Replication) -> None:
     """Time-average number in system = arrival rate x mean sojourn; both sides times the run's length.
 
-    The left side is what the engines integrated as they went, the right side comes from each request's own times;
-    in-flight requests stay until the end, rejected ones never enter. Equal but for the rounding of float64 sums.
+    The system is the engines, behind the front end. The left side is what they integrated as they went, the right side
+    comes from each request's own times; in-flight requests stay until the end, rejected ones never enter. Equal but
+    for the rounding of float64 sums.
     """
-    sent, left = sojourns(one)
-    sojourn = float((left - sent).sum(dtype=np.float64))
+    entered, left = engine_stays(one)
+    sojourn = float((left - entered).sum(dtype=np.float64))
     area = float(one.counters["system_ns"].sum())
     if not math.isclose(area, sojourn, rel_tol=1e-9, abs_tol=1.0):
         raise InvariantError(f"Little's law: {area} request-ns in the system, but sojourn times sum to {sojourn}")

@@ -1,4 +1,4 @@
-"""One replication in numbers: a flat dict whose keys are vLLM bench's where vLLM has the number.
+"""Numbers of one replication: a flat dict whose keys are vLLM bench's where vLLM has the number.
 
 Units are in the keys as vLLM writes them: `_ms`, `_throughput` and `_goodput` a second; shares are 0 to 1. A number
 that does not exist (the mean of nothing) is None.
@@ -10,11 +10,9 @@ import numpy as np
 
 from sim import metrics
 from sim.metrics import Mask, Rows
-from sim.result import Outcome, ReplicaInfo, Replication
+from sim.result import Measures, Outcome, ReplicaInfo, Replication
 from sim.stats import Floats, WeightedValues
 from sim.units import FS_PER_NS, NS_PER_MS, NS_PER_S
-
-Measures = dict[str, float | None]
 
 PERCENTILES = (50.0, 90.0, 95.0, 99.0, 99.9)
 
@@ -146,9 +144,9 @@ def hardware(one: Replication, replicas: Sequence[ReplicaInfo], chosen: Mask) ->
 
 
 def waiting_share(one: Replication) -> float | None:
-    """Share of the requests' time in the system that they spend in a waiting queue."""
-    sent, left = metrics.sojourns(one)
-    return ratio(float(one.counters["waiting_ns"].sum()), float((left - sent).astype(np.float64).sum()))
+    """Share of the requests' time in the engines that they spend in a waiting queue."""
+    entered, left = metrics.engine_stays(one)
+    return ratio(float(one.counters["waiting_ns"].sum()), float((left - entered).astype(np.float64).sum()))
 
 
 def objective(one: Replication, chosen: Mask, limits_ms: Mapping[str, float]) -> tuple[int, Measures]:

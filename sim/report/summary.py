@@ -1,22 +1,17 @@
-"""The summary of a run: every number averaged over the replications, with its interval."""
+"""The summary of a run: every number averaged over the replications, with its interval and its calibration's range."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from itertools import groupby
 from typing import Any
 
-import numpy as np
-
-from sim import metrics
-from sim.metrics import Mask
-from sim.report import measure
 from sim.report.bottleneck import bottleneck
-from sim.report.measure import PERCENTILES, Measures, ratio
 from sim.report.objective import Objective, objectives
+from sim.report.replication import measured, usd_per_hour, warm_up
 from sim.report.warnings import warnings
-from sim.result import Outcome, Replication, Run
-from sim.stats import Interval, Truncation, mser5, t_interval
+from sim.result import Measured, Measures, Run
+from sim.stats import Interval, next_value, t_interval
 
 Values = Mapping[str, Interval]
 
@@ -27,7 +22,7 @@ class Verdict(StrEnum):
     MET = "met"
     MISSED = "missed"
     UNDECIDED = "undecided"
-    """The interval contains the required share."""
+    """The interval, of sampling and calibration together, contains the required share."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +70,16 @@ class Summary:
     """Missed if any class misses, else undecided if any is, else met; None without an SLO."""
     bottleneck: str
     warnings: tuple[str, ...]
+    draws: int
+    """Posterior draws of the calibration that were simulated; 0 without a calibration."""
 
     def __getitem__(self, key: str) -> Interval:
         """Return one of `values`."""
         return self.values[key]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the summary as JSON data; what is unknown is null."""
-        return asdict(self)
+        """Return the summary as JSON data; what is unknown is null. Without draws nothing is said of calibration."""
+        return asdict(self, dict_factory=dict if self.draws else _without_draws)
 
 
 def summarise(run: Run) -> Summary:
@@ -92,17 +89,20 @@ def summarise(run: Run) -> Summary:
     (`state: steady`), which MSER-5 finds in the series of end-to-end latencies in the order of sending. ITL,
     utilisation, queueing and KV use cannot be told apart by request and always cover the whole run. Each number is
     computed in each replication, then averaged with a t interval; percentiles are never pooled.
+
+    How far the calibration leaves a number open is told apart from that: each posterior draw served the requests of
+    one replication, and what it gives is compared with that replication at the best estimate, so that the traffic's
+    own chance cancels (common random numbers). `next_value` makes a range of the differences.
     """
     settings: dict[str, Any] = run.scenario["run"]  # type: ignore[assignment]
     aims = objectives(run)
-    usd_per_hour = _usd_per_hour(run)
-    steady = settings["state"] == "steady"
-    cuts = [_warm_up(one) if steady else None for one in run.replications]
-    measured = [_measure(run, one, cut, aims, usd_per_hour) for one, cut in zip(run.replications, cuts, strict=True)]
-    values = _join([whole for whole, _ in measured])
-    classes = tuple(_class_summary(aim, _join([by_class[i] for _, by_class in measured])) for i, aim in enumerate(aims))
-    pools = _pools(run)
-    truncated = [cut for cut in cuts if cut is not None]
+    cuts = [warm_up(run, one) for one in run.replications]
+    rows = [_parts(measured(run, one, cut)) for one, cut in zip(run.replications, cuts, strict=True)]
+    pairs = [(_parts(draw.measured), rows[draw.replication]) for draw in run.draws]
+    values, *parts = (
+        _join([row[i] for row in rows], [(drawn[i], best[i]) for drawn, best in pairs]) for i in range(len(rows[0]))
+    )
+    classes = tuple(_class_summary(aim, found) for aim, found in zip(aims, parts[: len(aims)], strict=True))
     return Summary(
         name=str(run.scenario["name"]),
         model=str(run.scenario["model"]),
@@ -111,77 +111,32 @@ def summarise(run: Run) -> Summary:
         state=str(settings["state"]),
         values=values,
         classes=classes,
-        pools=pools,
-        usd_per_hour=usd_per_hour,
+        pools=_pools(run, parts[len(aims) :]),
+        usd_per_hour=usd_per_hour(run.replicas),
         verdict=_overall([one.verdict for one in classes]),
         bottleneck=bottleneck(values, {one.name: one.values for one in classes if one.slo_ms}),
-        warnings=warnings(run, values, [cut.converged for cut in truncated]),
+        warnings=warnings(run, values, [cut.converged for cut in cuts if cut is not None]),
+        draws=len(run.draws),
     )
 
 
-def _warm_up(one: Replication) -> Truncation:
-    """Cut in nanoseconds: keep requests sent from `keep_from` on."""
-    rows = metrics.finished(one)
-    rows = rows[np.argsort(one.sent_ns[rows], kind="stable")]
-    cut = mser5(metrics.e2el(one, rows))
-    return Truncation(int(one.sent_ns[rows[cut.keep_from]]) if cut.keep_from else 0, cut.converged)
+def _parts(one: Measured) -> tuple[Measures, ...]:
+    return one.whole, *one.classes, *one.pools
 
 
-def _measure(
-    run: Run, one: Replication, cut: Truncation | None, aims: Sequence[Objective], usd_per_hour: float | None
-) -> tuple[Measures, list[Measures]]:
-    """Measure the whole traffic and each class of it."""
-    since = cut.keep_from if cut else 0
-    kept = (one.sent_ns >= since) | (one.outcome == Outcome.NOT_SENT)
-    whole = measure.traffic(one, kept, since, PERCENTILES)
-    by_class = [_measure_class(one, kept, i, since, aim, alone=len(aims) == 1) for i, aim in enumerate(aims)]
-    # Without limits a finished request is good by definition: then there is no goodput, as in vLLM bench.
-    good = [part["good"] or 0.0 for part, aim in zip(by_class, aims, strict=True)]
-    has_slo = any(aim.limits_ms for aim in aims)
-    goodput = ratio(sum(good), whole["duration"]) if has_slo else None
-    everyone = np.ones(len(run.replicas), np.bool_)
-    whole |= measure.inter_token(one, PERCENTILES)
-    whole |= measure.peaks(one, np.flatnonzero(kept & (one.outcome == Outcome.FINISHED)))
-    whole |= measure.hardware(one, run.replicas, everyone)
-    whole |= {
-        "request_goodput": goodput,
-        "waiting_share": measure.waiting_share(one),
-        "kv_cache_usage_peak": float(one.gauges.kv_cache_usage.max(initial=0.0)),
-        "preempted_requests": int(np.count_nonzero(one.preemptions)),
-        "warm_up_requests": int(np.count_nonzero(~kept)),
-        "usd_per_1m_output_tokens": _unit_cost(usd_per_hour, whole["output_throughput"], 1e6),
-        "usd_per_1m_total_tokens": _unit_cost(usd_per_hour, whole["total_token_throughput"], 1e6),
-        "usd_per_1k_good_requests": _unit_cost(usd_per_hour, goodput, 1e3),
-    }
-    return whole, by_class
-
-
-def _measure_class(one: Replication, kept: Mask, index: int, since: int, aim: Objective, *, alone: bool) -> Measures:
-    chosen = kept if alone else kept & (one.requests.klass == index)
-    percentiles = sorted({*PERCENTILES, aim.percentile})
-    good, shares = measure.objective(one, chosen, aim.limits_ms)
-    return measure.traffic(one, chosen, since, percentiles) | {"good": good} | shares
-
-
-def _usd_per_hour(run: Run) -> float | None:
-    total = 0.0
-    for info in run.replicas:
-        if info.usd_per_gpu_hour is None:
-            return None
-        total += info.gpus * info.usd_per_gpu_hour
-    return total
-
-
-def _unit_cost(usd_per_hour: float | None, per_second: float | None, unit: float) -> float | None:
-    """USD for `unit` tokens or requests at a rate a second."""
-    if usd_per_hour is None:
-        return None
-    return ratio(usd_per_hour * unit, per_second * 3600 if per_second else None)
-
-
-def _join(replications: Sequence[Measures]) -> Values:
+def _join(replications: Sequence[Measures], drawn: Sequence[tuple[Measures, Measures]]) -> Values:
+    """Join replications, and (draw, best estimate) of the same replication each."""
     keys = {key: None for one in replications for key in one}  # a metric may lack in some: no reasoning was drawn
-    return {key: t_interval(one.get(key) for one in replications) for key in keys}
+    return {key: _interval(key, replications, drawn) for key in keys}
+
+
+def _interval(key: str, replications: Sequence[Measures], drawn: Sequence[tuple[Measures, Measures]]) -> Interval:
+    sampled = t_interval(one.get(key) for one in replications)
+    pairs = [(draw.get(key), best.get(key)) for draw, best in drawn]
+    moved = next_value([draw - best for draw, best in pairs if draw is not None and best is not None])
+    if sampled.mean is None or moved is None:
+        return sampled
+    return replace(sampled, calibration_low=sampled.mean + moved[0], calibration_high=sampled.mean + moved[1])
 
 
 def _class_summary(aim: Objective, values: Values) -> ClassSummary:
@@ -190,11 +145,10 @@ def _class_summary(aim: Objective, values: Values) -> ClassSummary:
 
 
 def _verdict(share: Interval, required: float) -> Verdict:
-    """Judge the share by its interval; by its value where one replication has given no interval."""
+    """Judge the share by all that leaves it open; by its value where that is unknown (one replication, no draws)."""
     if share.mean is None:
         return Verdict.UNDECIDED
-    low = share.mean if share.low is None else share.low
-    high = share.mean if share.high is None else share.high
+    low, high = share.combined or (share.mean, share.mean)
     if low >= required:
         return Verdict.MET
     return Verdict.MISSED if high < required else Verdict.UNDECIDED
@@ -204,14 +158,16 @@ def _overall(verdicts: Sequence[Verdict | None]) -> Verdict | None:
     return next((one for one in (Verdict.MISSED, Verdict.UNDECIDED, Verdict.MET) if one in verdicts), None)
 
 
-def _pools(run: Run) -> tuple[PoolSummary, ...]:
-    names = [info.pool for info in run.replicas]
+def _pools(run: Run, values: Sequence[Values]) -> tuple[PoolSummary, ...]:
     pools = []
-    for name, members in groupby(run.replicas, key=lambda info: info.pool):
-        infos = list(members)
-        chosen = np.array([other == name for other in names])
-        values = _join([measure.hardware(one, run.replicas, chosen) for one in run.replications])
+    members = groupby(run.replicas, key=lambda info: info.pool)
+    for (name, group), found in zip(members, values, strict=True):
+        infos = list(group)
         first = infos[0]
         gpus = sum(info.gpus for info in infos)
-        pools.append(PoolSummary(name, first.model, first.gpu, len(infos), gpus, first.step_time_label, values))
+        pools.append(PoolSummary(name, first.model, first.gpu, len(infos), gpus, first.step_time_label, found))
     return tuple(pools)
+
+
+def _without_draws(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {key: value for key, value in pairs if key not in {"draws", "calibration_low", "calibration_high"}}

@@ -14,6 +14,7 @@ def warnings(run: Run, values: Mapping[str, Interval], converged: Sequence[bool]
         *_steady(values, converged),
         *_replications(run, values),
         *_step_times(run),
+        *_calibration(run),
         *run.provenance.get("warnings", "").splitlines(),
     ]
     return tuple(found)
@@ -70,7 +71,8 @@ def _steady(values: Mapping[str, Interval], converged: Sequence[bool]) -> list[s
 def _replications(run: Run, values: Mapping[str, Interval]) -> list[str]:
     count = len(run.replications)
     if count == 1:
-        return ["One replication: no intervals, and the verdict rests on its value alone (run.replications)."]
+        rest = "its value and the calibration" if run.draws else "its value alone"
+        return [f"One replication: no intervals, and the verdict rests on {rest} (run.replications)."]
     latency = values["mean_e2el_ms"]
     if latency.mean is not None and latency.low == latency.high:
         return [
@@ -88,4 +90,14 @@ def _step_times(run: Run) -> list[str]:
         f"Step times are '{label}': physics with catalogue efficiencies, not measured on your engine."
         for label in labels
         if label.startswith("roofline")
+    ]
+
+
+def _calibration(run: Run) -> list[str]:
+    calibrated = any(info.step_time_label.startswith("calibrated") for info in run.replicas)
+    if not calibrated or len(run.draws) > 1:
+        return []
+    return [
+        "How far the calibration leaves the numbers open is not shown: it takes two or more posterior draws "
+        "(step_time.draws, and a calibration that has them)."
     ]

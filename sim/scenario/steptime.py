@@ -26,4 +26,14 @@ class OpDatabase(Block):
     kind: Literal["opdb"]
 
 
-StepTime = Annotated[Roofline | MeasuredTable | OpDatabase, Field(discriminator="kind")]
+class Calibrated(Block):
+    """The roofline with efficiencies fitted to measurements (`trilemma calibrate`)."""
+
+    kind: Literal["calibrated"]
+    calibration: str
+    """Name of a shipped calibration, or the path of a calibration file."""
+    draws: Annotated[int, Field(ge=0, le=1000)] = 20
+    """Posterior draws to simulate beside the best estimate: how far calibration leaves each number open; 0: none."""
+
+
+StepTime = Annotated[Roofline | MeasuredTable | OpDatabase | Calibrated, Field(discriminator="kind")]

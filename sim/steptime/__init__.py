@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
+from sim.calibration import load
 from sim.catalog.types import Gpu, Layout, Model
 from sim.defaults import EngineDefaults, KvDtype
 from sim.scenario import steptime as spec
 from sim.scenario.engine import Engine
+from sim.steptime.calibrated import Calibrated, efficiency_of
 from sim.steptime.cost import StepTimeModel
+from sim.steptime.efficiency import PRIOR, Efficiency
 from sim.steptime.hardware import precision
 from sim.steptime.layers import weight_dtype
 from sim.steptime.opdb import OpDatabase
@@ -23,24 +26,23 @@ def build(  # what a replica is, in the order in which it is resolved
     engine: Engine,
     defaults: EngineDefaults,
     base_dir: Path,
+    draw: int | None = None,
 ) -> StepTimeModel:
     """The step-time model that a scenario names, for one replica; relative paths start at `base_dir`.
+
+    `draw`: which of a calibration's posterior draws to take instead of its best estimate.
 
     Raises:
         InputError: A table is malformed, or the op database is missing or lacks the combination.
     """
-    kv_bytes_per_element = _kv_bytes_per_element(model, defaults.kv_cache_dtype)
     match step_time:
         case spec.Roofline():
-            return Roofline(
-                model,
-                gpu,
-                layout,
-                engine,
-                max_num_seqs=defaults.max_num_seqs,
-                max_num_batched_tokens=defaults.max_num_batched_tokens,
-                async_scheduling=defaults.async_scheduling,
-                kv_bytes_per_element=kv_bytes_per_element,
+            return physics(model, gpu, layout, engine, defaults, PRIOR)
+        case spec.Calibrated():
+            calibration = load(step_time.calibration, base_dir)
+            efficiency = efficiency_of(calibration, draw)
+            return Calibrated(
+                calibration, physics(model, gpu, layout, engine, defaults, efficiency), model, gpu, layout
             )
         case spec.MeasuredTable():
             return MeasuredTable(base_dir / step_time.path)
@@ -51,8 +53,25 @@ def build(  # what a replica is, in the order in which it is resolved
                 layout,
                 engine,
                 async_scheduling=defaults.async_scheduling,
-                kv_bytes_per_element=kv_bytes_per_element,
+                kv_bytes_per_element=_kv_bytes_per_element(model, defaults.kv_cache_dtype),
             )
+
+
+def physics(
+    model: Model, gpu: Gpu, layout: Layout, engine: Engine, defaults: EngineDefaults, efficiency: Efficiency
+) -> Roofline:
+    """The roofline of one replica with the given efficiencies."""
+    return Roofline(
+        model,
+        gpu,
+        layout,
+        engine,
+        max_num_seqs=defaults.max_num_seqs,
+        max_num_batched_tokens=defaults.max_num_batched_tokens,
+        async_scheduling=defaults.async_scheduling,
+        kv_bytes_per_element=_kv_bytes_per_element(model, defaults.kv_cache_dtype),
+        efficiency=efficiency,
+    )
 
 
 def work_of(model: Model, gpu: Gpu, layout: Layout, engine: Engine, defaults: EngineDefaults) -> StepWork:

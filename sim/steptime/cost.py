@@ -50,6 +50,10 @@ class StepTimeModel(Protocol):
 
     label: str
     """What the numbers rest on, shown beside every result: "roofline only", "measured table", ..."""
+    frontend_s: float
+    """From the client's send to the engine's queue, seconds; 0 where it is unknown."""
+    reservations: tuple[str, ...]
+    """Sentences on how the replica differs from what was measured."""
 
     @property
     def max_context(self) -> int | None:

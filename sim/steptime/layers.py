@@ -22,6 +22,8 @@ class Gemm:
     """Elements of the whole matrix."""
     rank_weights: float
     """Elements that one GPU reads."""
+    rank_inputs: float
+    """Elements of a token's input on one GPU."""
     dtype: Dtype
 
 
@@ -78,8 +80,8 @@ def _feed_forward(model: Model, layout: Layout, engine: Engine) -> tuple[Gemm, .
     def mlp(name: str, layers: int, width: int) -> tuple[Gemm, ...]:
         gate_up, down = 2.0 * hidden * width, 1.0 * hidden * width
         return (
-            Gemm(f"{name}gate_up_proj", layers, gate_up, gate_up / tp, dtype),
-            Gemm(f"{name}down_proj", layers, down, down / tp, dtype),
+            Gemm(f"{name}gate_up_proj", layers, gate_up, gate_up / tp, hidden, dtype),
+            Gemm(f"{name}down_proj", layers, down, down / tp, width / tp, dtype),
         )
 
     moe = model.moe
@@ -87,7 +89,7 @@ def _feed_forward(model: Model, layout: Layout, engine: Engine) -> tuple[Gemm, .
         return mlp("", model.layers, model.intermediate_size)
     sparse_layers = model.layers - moe.first_dense_layers
     router = float(hidden * moe.routed_experts)
-    parts: tuple[Gemm, ...] = (Gemm("router", sparse_layers, router, router, activation_dtype(engine)),)
+    parts: tuple[Gemm, ...] = (Gemm("router", sparse_layers, router, router, hidden, activation_dtype(engine)),)
     if moe.first_dense_layers:
         parts += mlp("", moe.first_dense_layers, model.intermediate_size)
     if moe.shared_experts:
@@ -104,8 +106,8 @@ def _attention(model: Model, layout: Layout, engine: Engine) -> tuple[Gemm, ...]
     # vLLM replicates KV heads where there are fewer than GPUs.
     rank_kv = 2 * max(1.0, model.kv_heads / tp) * model.head_dim
     return (
-        Gemm("qkv_proj", model.layers, hidden * (q + kv), hidden * (q / tp + rank_kv), dtype),
-        Gemm("o_proj", model.layers, hidden * q, hidden * q / tp, dtype),
+        Gemm("qkv_proj", model.layers, hidden * (q + kv), hidden * (q / tp + rank_kv), hidden, dtype),
+        Gemm("o_proj", model.layers, hidden * q, hidden * q / tp, q / tp, dtype),
     )
 
 
@@ -118,11 +120,11 @@ def _attention_mla(model: Model, mla: Mla, layout: Layout, engine: Engine) -> tu
     o = model.heads * mla.v_head_dim * hidden
     q_a = hidden * mla.q_lora_rank
     parts = (
-        Gemm("fused_qkv_a_proj", model.layers, q_a + latent, q_a + latent, dtype),
-        Gemm("q_b_proj", model.layers, q, q / tp, dtype),
+        Gemm("fused_qkv_a_proj", model.layers, q_a + latent, q_a + latent, hidden, dtype),
+        Gemm("q_b_proj", model.layers, q, q / tp, q_in, dtype),
         # Absorbed into queries and outputs; vLLM keeps the two factors in the activations' precision.
-        Gemm("kv_b_proj", model.layers, kv_b, kv_b / tp, activation_dtype(engine)),
-        Gemm("o_proj", model.layers, o, o / tp, dtype),
+        Gemm("kv_b_proj", model.layers, kv_b, kv_b / tp, mla.kv_lora_rank, activation_dtype(engine)),
+        Gemm("o_proj", model.layers, o, o / tp, model.heads * mla.v_head_dim / tp, dtype),
     )
     return parts if model.sparse is None else (*parts, _indexer(model, mla.q_lora_rank, model.layers, dtype))
 
@@ -138,17 +140,17 @@ def _attention_v4(model: Model, mla: Mla, layout: Layout, engine: Engine) -> tup
     o_a = model.heads * model.head_dim * model.o_lora_rank
     o_b = model.o_groups * model.o_lora_rank * hidden
     parts = (
-        Gemm("fused_wqa_wkv", model.layers, down, down, dtype),
-        Gemm("wq_b", model.layers, q, q / tp, dtype),
-        Gemm("wo_a", model.layers, o_a, o_a / tp, dtype),
-        Gemm("wo_b", model.layers, o_b, o_b / tp, dtype),
+        Gemm("fused_wqa_wkv", model.layers, down, down, hidden, dtype),
+        Gemm("wq_b", model.layers, q, q / tp, mla.q_lora_rank, dtype),
+        Gemm("wo_a", model.layers, o_a, o_a / tp, model.heads * model.head_dim / tp, dtype),
+        Gemm("wo_b", model.layers, o_b, o_b / tp, model.o_groups * model.o_lora_rank / tp, dtype),
     )
     assert model.sparse is not None
     compressed = sum(ratio > 0 for ratio in model.sparse.compress_ratios[: model.layers])
     compressor = 2.0 * hidden * model.head_dim
     return (
         *parts,
-        Gemm("compressor", compressed, compressor, compressor, dtype),
+        Gemm("compressor", compressed, compressor, compressor, hidden, dtype),
         _indexer(model, mla.q_lora_rank, selecting_layers(model), dtype),
     )
 
@@ -167,4 +169,4 @@ def _indexer(model: Model, q_in: int, layers: int, dtype: Dtype) -> Gemm:
         q_in * sparse.index_heads * sparse.index_head_dim
         + model.hidden_size * (sparse.index_head_dim + sparse.index_heads)
     )
-    return Gemm("indexer", layers, weights, weights, dtype)
+    return Gemm("indexer", layers, weights, weights, q_in, dtype)

@@ -75,6 +75,8 @@ class OpDatabase:
         """
         self._handle = _compile(model, gpu, layout, engine, kv_bytes_per_element)
         self._async = async_scheduling
+        self.frontend_s = 0.0
+        self.reservations: tuple[str, ...] = ()
         self.label = "op database (aiconfigurator-core, vLLM): composed of measured ops, host time a prior"
         self.max_context = CONTEXTS[-1]
 

@@ -40,6 +40,8 @@ class MeasuredTable:
         self.grid = _read(path)
         """Its last entries bound what was measured."""
         self.max_context = int(self.grid.contexts[-1])
+        self.frontend_s = 0.0
+        self.reservations: tuple[str, ...] = ()
         self.label = (
             f"measured table (prefill to {self.grid.prefill_tokens[-1]:.0f} tokens, decode to "
             f"{self.grid.decode_seqs[-1]:.0f} sequences, context to {self.grid.contexts[-1]:.0f} tokens, linear beyond)"

@@ -42,6 +42,7 @@ def test_sums_over_steps_equal_the_naive_engines(seed: int) -> None:
     engine.advance(2**62)
     found = engine.state.replicas[0]
     assert found.steps == len(naive.shapes)
+    assert found.peak_step_tokens == max(shape.prefill_tokens + shape.decode_seqs for shape in naive.shapes)
     assert found.prefill_tokens == sum(shape.prefill_tokens for shape in naive.shapes)
     assert found.prefill_pairs == sum(shape.prefill_pairs for shape in naive.shapes)
     assert found.decode_tokens == sum(shape.decode_seqs for shape in naive.shapes)

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from sim.report import summarise
+from sim.report import measured, summarise
+from sim.result import Draw, Measured
 from tests.unit.synthetic_run import REPLICA, random_replication, run
 from ui.console import print_report, render
 
@@ -88,14 +89,15 @@ def test_the_whole_report_is_the_golden_one(record):
     assert printed(record, saved=Path("runs/by-hand-7-01234567")) == GOLDEN.read_text()
 
 
-def test_the_report_fits_80_columns(record):
+@pytest.mark.parametrize("factors", [(), (0.9, 1.0, 1.1, 1.05)])
+def test_the_report_fits_80_columns(record, factors):
     one = record.replications[0]
     drawn = replace(
         one.requests, klass=one.requests.klass + (one.sent_ns % 2).astype("int16"), classes=("chat", "code")
     )
     mixed = replace(record, replications=(replace(one, requests=drawn, counters=one.counters.repeat(2)),) * 2)
     mixed = replace(mixed, replicas=(REPLICA, replace(REPLICA, pool="burst", gpu="h200-141gb")))
-    text = printed(mixed)
+    text = printed(with_draws(mixed, *factors))
     assert max(map(len, text.splitlines())) <= 80
     assert "\n  chat: " in text
     assert re.search(r"\n  code +\d+ +[\d.]+ ± [\d.]+ ", text)
@@ -114,6 +116,37 @@ def test_no_ansi_off_the_terminal_or_with_no_color(record, monkeypatch):
     assert re.sub(r"\x1b\[[\d;]*m", "", coloured) == plain
     monkeypatch.setenv("NO_COLOR", "1")
     assert printed(record, Terminal()) == plain
+
+
+def with_draws(record, *factors):
+    """Draws in which every number of the first replication is so many times as large."""
+    best = measured(record, record.replications[0], None)
+
+    def times(factor, numbers):
+        return {key: value and factor * value for key, value in numbers.items()}
+
+    def drawn(factor):
+        parts = (tuple(times(factor, one) for one in part) for part in (best.classes, best.pools))
+        return Measured(times(factor, best.whole), *parts)
+
+    return replace(record, draws=tuple(Draw(i, 0, drawn(factor)) for i, factor in enumerate(factors)))
+
+
+def test_calibration_stands_in_brackets_behind_sampling(record):
+    calibrated = printed(with_draws(record, 0.999, 1.001))
+    found = summarise(with_draws(record, 0.999, 1.001))["p99_ttft_ms"]
+    assert f"P99 TTFT (ms):                           754.80     ± 20.72 (± {found.calibration_half_width:.2f})\n" in (
+        calibrated
+    )
+    legend = "(±) 95 % range over 2 draws of the calibration, its longer side\n"
+    assert calibrated.index("± 95 % interval of the mean of 5 replications\n") < calibrated.index(legend)
+    # nothing else differs from the report without a calibration, but where a note has no room
+    bare = re.sub(r" ?\(±[^)]*\)", "", calibrated.replace(legend, ""))
+    assert " ".join(bare.split()) == " ".join(printed(record).split())
+    alone = with_draws(replace(record, replications=record.replications[:1]), 0.9, 1.1)
+    text = printed(alone)
+    assert "one replication, so no intervals\n(±) 95 %" in text
+    assert not re.search("[^(]± ", text)
 
 
 def test_one_replication_shows_no_interval_and_says_so(record):

@@ -242,7 +242,10 @@ def test_what_a_reader_must_know_is_said(three):
         ({"outcome": Outcome.REJECTED}, "rejected request reaches no replica"),
         ({"outcome": 9}, "one outcome"),
         ({"sent_ns": -1}, "sent or not_sent"),
-        ({"first_scheduled_ns": 0}, "scheduled before it is sent"),
+        ({"queued_ns": 0}, "queued before it is sent"),
+        ({"queued_ns": 10**15}, "queued after the end"),
+        ({"queued_ns": -1}, "queues exactly what reaches it"),
+        ({"first_scheduled_ns": 0}, "scheduled before it is queued"),
         ({"first_token_ns": 0}, "takes time"),
         ({"last_token_ns": 0}, "last token"),
         ({"last_token_ns": 10**15}, "after the end"),
@@ -277,6 +280,19 @@ def test_invariants_hold_the_engines_integral_against_the_requests_own_times(thr
     counters["system_ns"] *= 1 + 1e-6
     with pytest.raises(InvariantError, match="Little's law"):
         check_invariants(replace(three[0], counters=counters))
+
+
+def test_the_engines_time_begins_at_their_queue(three):
+    """Ten ms in the front end: a client's latency and peak keep them, queue time and the engines' integral do not."""
+    one = three[0]
+    sent = one.sent_ns - 10 * MS
+    before = replace(one, sent_ns=sent, requests=replace(one.requests, arrival_ns=sent))
+    check_invariants(before)
+    ours, plain = summarise(run([before])), summarise(run([one]))
+    assert ours["mean_ttft_ms"].mean == pytest.approx(plain["mean_ttft_ms"].mean + 10)
+    assert ours["mean_e2el_ms"].mean == pytest.approx(plain["mean_e2el_ms"].mean + 10)
+    for key in ("mean_queue_ms", "mean_prefill_ms", "p99_decode_ms", "waiting_share"):
+        assert ours[key] == plain[key], key
 
 
 def no_nan(value):
