@@ -1,0 +1,31 @@
+"""Files that a command writes: refused before the work if they cannot be, whole or not at all."""
+
+import os
+from pathlib import Path
+
+from sim.errors import InputError
+
+
+def check_file(path: Path, option: str, suffix: str) -> None:
+    """Make sure that `path` can be written.
+
+    Raises:
+        InputError: another suffix, a directory, or a folder that does not exist.
+    """
+    if path.suffix != suffix or path.is_dir() or not path.parent.is_dir():
+        raise InputError(f"{option} {path}: expected a file whose name ends in {suffix}, in a folder that exists")
+
+
+def write_atomically(path: Path, text: str, option: str) -> None:
+    """Write beside the target, then rename.
+
+    Raises:
+        InputError: the place cannot be written.
+    """
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(path)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise InputError(f"{option} {path}: cannot be written ({error.strerror})") from None
