@@ -17,7 +17,7 @@ test test-full: lint
 	scripts/browser.sh
 	.venv-test/bin/python -m pytest -n auto --dist worksteal -m "$(LANE)" --ignore tests/engine
 	scripts/engine.sh
-	$$(ls .venv-engine/bin/python .venv-test/bin/python 2>/dev/null | head -n 1) -m pytest -n 2 -m "$(LANE)" tests/engine
+	$$(ls .venv-engine/bin/python .venv-test/bin/python 2>/dev/null | head -n 1) -m pytest -m "$(LANE)" tests/engine
 
 lint: .venv-test/installed
 	.venv-test/bin/ruff check .

@@ -252,7 +252,8 @@ def _description(request: Request) -> str:
     if request.profiles:
         parts.append(f"{sum(len(one.shapes) for one in request.profiles)} distinct engine steps")
     if request.results:
-        parts.append(f"{len(request.results)} served runs, fitted by simulating each")
+        many = len(request.results)
+        parts.append(f"{many} served run{'s' if many > 1 else ''}, fitted by simulating")
     return f"{' and '.join(parts)}."
 
 

@@ -49,7 +49,7 @@ def _factors(
     factors = np.clip(1 + _solve(hats * shares[:, None], errors, spreads), *BOUNDS)
     tables = [cost.decode_fs if decode else cost.mixed_fs for cost in costs]
     kept = _rising(tables, knots, factors)
-    return tuple(int(one) for one in knots), tuple(float(f"{one:.4g}") for one in kept)
+    return tuple(int(one) for one in knots), tuple(float(one) for one in kept)
 
 
 def _rows(steps: Steps, cost: StepCost, *, decode: bool) -> list[tuple[float, float, float, float]]:
@@ -105,7 +105,7 @@ def _rising(tables: Sequence[Table], knots: Floats, factors: Floats) -> Floats:
         lowered[left] = min(lowered[left], lowered[left + 1] * most[left])
     risen = np.clip((lowered + raised) / 2, *BOUNDS)
     for kept in np.linspace(1, 0, 21):
-        drawn: Floats = 1 + kept * (risen - 1)
+        drawn: Floats = np.round(1 + kept * (risen - 1), 4)  # as the file states them
         if all(_no_new_fall(table, np.interp(np.arange(len(table)), knots, drawn)) for table in tables):
             return drawn
     return np.ones_like(factors)
@@ -113,4 +113,4 @@ def _rising(tables: Sequence[Table], knots: Floats, factors: Floats) -> Floats:
 
 def _no_new_fall(table: Table, factor: Floats) -> bool:
     rises = np.diff(table[1:] * factor[1:])
-    return bool(np.all((rises >= -1e-3 * table[2:]) | (np.diff(table[1:]) < 0)))
+    return bool(np.all((rises >= -1) | (np.diff(table[1:]) < 0)))

@@ -7,12 +7,15 @@ import platform
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
+
+import numpy as np
 
 from harness import realrun, scrape
 from harness.bench import bench_json
@@ -24,6 +27,7 @@ from harness.server import Server, last_words
 from harness.vllm_bench import bench_command
 from sim import catalog
 from sim.errors import InputError
+from sim.request import Requests
 from sim.scenario.load import Loaded
 from sim.workload.draw import draw
 
@@ -43,6 +47,8 @@ class Measured:
     """Last words of a server that died during the run."""
     interrupted: bool
     """By Ctrl-C."""
+    late_ms: float = 0.0
+    """How late the client sent, against the plan: 95th percentile of an open loop's requests."""
 
     @property
     def failed(self) -> str:
@@ -98,7 +104,7 @@ def measure(loaded: Loaded, server: Server, out: Path, progress: Progress, *, re
         "series": realrun.series_table(series),
     }
     realrun.write(out, _documents(loaded, bench, about, series, died), tables, server.log)
-    return Measured(out, bench, died, interrupted)
+    return Measured(out, bench, died, interrupted, _late_ms(requests, answers))
 
 
 def measure_with_vllm_bench(loaded: Loaded, server: Server, out: Path, *, replication: int = 0) -> Measured:
@@ -135,6 +141,14 @@ def gpu_name() -> str:
         return _cpu_name()
 
 
+def _late_ms(requests: Requests, answers: Sequence[Answer]) -> float:
+    sent_ns = np.array([answer.sent_ns for answer in answers])
+    planned = (requests.after < 0) & (sent_ns >= 0)
+    if requests.concurrency is not None or not planned.any():
+        return 0.0
+    return float(np.percentile((sent_ns - requests.arrival_ns)[planned], 95)) / 1e6
+
+
 def _about(loaded: Loaded, server: Server, replication: int) -> dict[str, Any]:
     """What is known of the server before the run; it may die during it."""
     host = urlsplit(server.base_url).hostname
@@ -161,7 +175,7 @@ def _documents(
         text = cache.get(key, "")
         about[key] = int(text) if text.isdigit() else None
     about["died"] = died
-    return {"bench": bench, "scenario": loaded.scenario.model_dump(mode="json"), "server": about}
+    return {"bench": bench, "scenario": _portable(loaded), "server": about}
 
 
 def _cpu_name() -> str:
@@ -169,3 +183,13 @@ def _cpu_name() -> str:
     lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.is_file() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return f"{names[0] if names else platform.processor() or 'unknown CPU'}, {os.cpu_count()} cores"
+
+
+def _portable(loaded: Loaded) -> dict[str, Any]:
+    """The scenario as JSON data, a model from a config.json by its absolute path."""
+    data = loaded.scenario.model_dump(mode="json")
+    return (
+        data
+        if data["model"] in catalog.model_ids()
+        else data | {"model": str((loaded.base_dir / data["model"]).resolve())}
+    )

@@ -73,34 +73,42 @@ def profile(order: Order, out: Path, report: Report) -> Ending:
         # The number of KV blocks is not the same at every start on a GPU, so it identifies nothing.
         journal = Journal(out, {"flags": flags, "gpu": _device(), "vllm_version": _version()})
         _copy_config(order, journal)
+        sequence = list(_sequence(planned.visits, order.repeats))
+        about = _about(order, running, planned)
         try:
-            _make(running, planned.visits, order.repeats, journal, until, report)
+            _make(running, sequence, journal, about, until, report)
         finally:
-            made = sum(journal.done(v.name, r) for v, r in _sequence(planned.visits, order.repeats))
-            total = len(planned.visits) * order.repeats
-            steps = journal.write(_about(order, running, planned, complete=made == total))
+            made = sum(journal.done(visit.name, repeat) for visit, repeat in sequence)
+            steps = journal.write(about | {"complete": made == len(sequence)})
             journal.close()
     if not steps:
         raise InputError(f"--minutes {order.minutes}: found no time left after the engine's start, expected more")
-    return Ending(steps, made, total)
+    return Ending(steps, made, len(sequence))
 
 
 def _make(
-    running: Engine, visits: Sequence[Visit], repeats: int, journal: Journal, until: float | None, report: Report
+    running: Engine,
+    sequence: Sequence[tuple[Visit, int]],
+    journal: Journal,
+    about: dict[str, Any],
+    until: float | None,
+    report: Report,
 ) -> None:
-    warm_up(running)
-    sequence = [(visit, repeat) for visit, repeat in _sequence(visits, repeats)]
-    for number, (visit, repeat) in enumerate(sequence, 1):
-        if journal.done(visit.name, repeat):
+    """Make the visits that are missing, as far as there is time; the files are whole after every one."""
+    todo = [(visit, repeat) for visit, repeat in sequence if not journal.done(visit.name, repeat)]
+    if todo:
+        warm_up(running)
+    for visit, repeat in todo:
+        began = time.monotonic()
+        if until is not None and began + journal.seconds(visit.name) >= until:
             continue
-        if until is not None and time.monotonic() >= until:
-            return
         try:
             steps, missed = measure(running, visit), ""
         except MissedError as error:
             steps, missed = [], str(error)
-        journal.add(visit.name, repeat, steps, missed)
-        report(number, len(sequence))
+        journal.add(visit.name, repeat, steps, missed, time.monotonic() - began)
+        journal.write(about | {"complete": False})
+        report(sum(journal.done(one.name, which) for one, which in sequence), len(sequence))
 
 
 def _sequence(visits: Sequence[Visit], repeats: int) -> Iterator[tuple[Visit, int]]:
@@ -134,7 +142,7 @@ def _copy_config(order: Order, journal: Journal) -> None:
         journal.put(CONFIG, (path / CONFIG if path.is_dir() else path).read_text(encoding="utf-8"))
 
 
-def _about(order: Order, running: Engine, planned: Grid, *, complete: bool) -> dict[str, Any]:
+def _about(order: Order, running: Engine, planned: Grid) -> dict[str, Any]:
     scenario = order.loaded.scenario
     pool = only_pool(scenario)
     model = pool.model or scenario.model
@@ -157,7 +165,7 @@ def _about(order: Order, running: Engine, planned: Grid, *, complete: bool) -> d
         "vllm_version": _version(),
         "flags": order.flags,
         "flags_added": list(AS_MEASURED),
-        "num_gpu_blocks": running.limits.blocks + 1,
+        "num_gpu_blocks": int(running.config.cache_config.num_gpu_blocks),
         "block_size": running.limits.block_size,
         "engine": settings,
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
@@ -165,7 +173,6 @@ def _about(order: Order, running: Engine, planned: Grid, *, complete: bool) -> d
         "platform": platform.platform(),
         "seed": SEED,
         "repeats": order.repeats,
-        "complete": complete,
         "left_out": planned.left_out,
         "limits": asdict(running.limits),
     }

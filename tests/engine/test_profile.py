@@ -136,4 +136,6 @@ def test_a_killed_profile_goes_on_and_holds_exactly_the_steps_asked_for(tmp_path
     assert all(0 < float(row["model_ms"]) < float(row["wall_ms"]) for row in rows)
     assert all(point["n"] >= REPEATS for point in about["points"])
     assert {row["kind"] for row in rows} == {"prefill", "decode", "mixed"}
+    alone = {one["prefill_tokens"]: one["median_ms"] for one in about["points"] if one["kind"] == "prefill"}
+    assert alone[max(alone)] > alone[min(alone)]  # 64 tokens, and an eighth of them
     assert len(profiles.read(out).shapes) == len(about["points"])

@@ -117,7 +117,8 @@ def test_a_run_is_saved_whole(work):
     assert (about["attached"], about["died"]) == (False, "")
     assert about["gpu"]
     scenario = json.loads((work / "out" / "scenario.json").read_text())
-    assert Scenario.model_validate_json(json.dumps(scenario)) == loaded.scenario
+    portable = loaded.scenario.model_copy(update={"model": str(work / "model" / "config.json")})
+    assert Scenario.model_validate_json(json.dumps(scenario)) == portable
 
 
 def test_a_closed_loop_is_measured(work):
@@ -280,6 +281,14 @@ def test_a_missing_vllm_is_one_sentence(work):
     done = subprocess.run(command, cwd=work, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr.startswith("trilemma: vLLM is not installed here: pip install vllm")
+
+
+def test_a_client_that_sends_late_says_so(work):
+    # So many requests at one time, with prompts so long, that no machine makes and sends them at once.
+    sets = ["workload.num_prompts=400", "workload.arrivals.request_rate=1000000", "workload.lengths.input.tokens=20000"]
+    code, _, err = finish(start(work, *(word for one in sets for word in ("--set", one)), asked=""))
+    assert code == 0
+    assert "warning: requests were sent up to " in err
 
 
 def test_a_taken_port_is_refused(work):

@@ -20,6 +20,8 @@ from ui.commands.progress import progress
 FAILED = 1
 """Exit code: the server died, or no request was answered; what was measured is saved all the same."""
 INTERRUPTED = 130
+LATE_MS = 50.0
+"""Such a run says little of times to first token."""
 
 
 def run(
@@ -64,6 +66,12 @@ def run(
     print(f"Saved in {out}")
     if measured.failed:
         print(f"trilemma: {measured.failed}; what was measured is in {out}", file=sys.stderr)
+    if measured.late_ms > LATE_MS:
+        print(
+            f"warning: requests were sent up to {measured.late_ms:.0f} ms late (95th percentile): "
+            "this machine is too busy to time a server",
+            file=sys.stderr,
+        )
     if measured.interrupted:
         return INTERRUPTED
     return FAILED if measured.died or not measured.bench["completed"] else 0
