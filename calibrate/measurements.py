@@ -1,7 +1,6 @@
 """A calibration from a user's own measurements: step profiles, served runs, or both of one engine on one GPU."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
@@ -14,14 +13,12 @@ from calibrate.learnt import known_machine
 from calibrate.parameters import Parameter, parameters
 from calibrate.points import data_of
 from calibrate.profiles import Profile
+from calibrate.request import Request, description, hull, one_gpu, sources
 from calibrate.results import CONFIGURATION, Result, Served
 from calibrate.stepfit import Fitted, fit_steps, hold_out
 from calibrate.steps import Steps
-from sim.calibration import Calibration, Measured, Metric, Parity
-from sim.catalog.types import Model
-from sim.errors import InputError
+from sim.calibration import Calibration, Metric, Parity
 from sim.steptime.calibrated import efficiency_of
-from sim.steptime.shape import StepShape
 
 SERVING = {"frontend_s": 1.0, "host_step_s": 0.7, "host_request_s": 1.5}
 """What a server adds to the bare engine that a profile measured, and how far (standard deviations of the logarithm):
@@ -34,19 +31,6 @@ LEAST_SPREAD = 0.02
 """An efficiency is not known better than this, whatever an earlier calibration says."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What to calibrate from, and under which name."""
-
-    profiles: tuple[Profile, ...]
-    results: tuple[Result, ...]
-    unseen: tuple[Result, ...]
-    """Predicted by the calibration and scored in its card, never fitted."""
-    name: str
-    engine: str
-    prior: Calibration | None
-
-
 def from_measurements(request: Request, progress: Progress) -> Calibration:
     """Fit, hold out, score.
 
@@ -56,7 +40,7 @@ def from_measurements(request: Request, progress: Progress) -> Calibration:
     Raises:
         InputError: the measurements are of several GPUs or engine versions.
     """
-    gpus = _one_gpu(request)
+    gpus = one_gpu(request)
     prior = _prior(request.prior, gpus)
     held: list[tuple[str, Held]] = []
     fitted: Fitted | None = None
@@ -77,11 +61,11 @@ def from_measurements(request: Request, progress: Progress) -> Calibration:
     calibration = Calibration(
         schema_version=1,
         name=request.name,
-        description=_description(request),
+        description=description(request),
         date=date.today().isoformat(),
         engine=request.engine,
-        sources=tuple(_sources(request)),
-        measured=_hull(request),
+        sources=tuple(sources(request)),
+        measured=hull(request),
         parameters=write.best(whole),
         residuals=None if fitted is None else fitted.residuals,
         draws=write.draws(whole, unknown),
@@ -175,86 +159,6 @@ def _updated(usual: Parameter, earlier: Calibration) -> Parameter:
         column = [row[draws.names.index(usual.name)] for row in draws.rows]
         spread = max(float(np.log(column).std()), LEAST_SPREAD)
     return Parameter(usual.name, earlier.parameters[usual.name], spread)
-
-
-def _one_gpu(request: Request) -> tuple[str, ...]:
-    """The GPU that all measurements share.
-
-    Raises:
-        InputError: there are several, or several versions of the engine.
-    """
-    every = (*request.results, *request.unseen)
-    gpus = write.names([one.replica.gpu.id for one in request.profiles] + [_gpu(one) for one in every])
-    if len(gpus) > 1:
-        raise InputError(f"found measurements on {' and '.join(gpus)}, expected one GPU: calibrate each on its own")
-    stated = [one.version for one in request.profiles] + [one.version for one in every if one.version]
-    versions = write.names(stated)
-    if len(versions) > 1:
-        raise InputError(
-            f"found measurements of vLLM {' and '.join(versions)}, expected one version: engine generations are "
-            "never pooled"
-        )
-    return gpus
-
-
-def _gpu(result: Result) -> str:
-    return result.point.loaded.scenario.fleet[0].gpu
-
-
-def _hull(request: Request) -> Measured:
-    benches = [Served(one) for one in request.results]
-    pools = [one.deployment for one in benches]
-    replicas = [one.replica for one in request.profiles]
-    models = [one.model for one in replicas] + [one.model for one in pools]
-    layouts = [one.layout for one in replicas] + [one.layout for one in pools]
-    shapes = [shape for one in request.profiles for shape in one.shapes]
-    return Measured(
-        gpus=_one_gpu(request),
-        models=write.names([_named(one) for one in models]),
-        tensor_parallel_sizes=tuple(sorted({one.tensor_parallel_size for one in layouts})),
-        max_num_batched_tokens=max(
-            [shape.prefill_tokens + shape.decode_seqs for shape in shapes]
-            + [one.defaults.max_num_batched_tokens for one in pools]
-        ),
-        max_num_seqs=max(
-            [shape.prefill_seqs + shape.decode_seqs for shape in shapes] + [one.concurrency for one in benches]
-        ),
-        max_context=max([_context(shape) for shape in shapes] + [one.longest for one in benches]),
-    )
-
-
-def _named(model: Model) -> str:
-    """A model's id, or the architecture of one from a config.json."""
-    return model.architecture if model.id.endswith(".json") else model.id
-
-
-def _context(shape: StepShape) -> int:
-    """Mean context that a step's requests reach, of the longer kind."""
-    decode = shape.context_tokens / max(shape.decode_seqs, 1)
-    prefill = shape.prefill_tokens / max(shape.prefill_seqs, 1)
-    before = shape.prefill_pairs / max(shape.prefill_tokens, 1) - (prefill + 1) / 2
-    return max(1, round(max(decode, before + prefill)))
-
-
-def _sources(request: Request) -> list[str]:
-    every = [
-        f"step profile {one.path.name}: {len(one.shapes)} distinct steps of {one.replica.model.architecture}, "
-        f"vLLM {one.version}, {one.date}"
-        for one in request.profiles
-    ]
-    for results, use in ((request.results, "fitted"), (request.unseen, "predicted only")):
-        every += [f"served run {one.point.name}: {use}, {one.date}" for one in results]
-    return every
-
-
-def _description(request: Request) -> str:
-    parts = []
-    if request.profiles:
-        parts.append(f"{sum(len(one.shapes) for one in request.profiles)} distinct engine steps")
-    if request.results:
-        many = len(request.results)
-        parts.append(f"{many} served run{'s' if many > 1 else ''}, fitted by simulating")
-    return f"{' and '.join(parts)}."
 
 
 def _rounded(value: float) -> float:

@@ -1,21 +1,18 @@
 """One run as a process of its own, which never outlives the campaign."""
 
-import ctypes
 import os
-import signal
 import subprocess
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
+
+from harness.deathsignal import die_with
 
 STOP_S = 90.0
 """How long a run may take to stop its server after TERM."""
 PATIENCE = 5.0
 """What takes this many times its estimate hangs and is stopped."""
 LEAST_TIMEOUT_S = 600.0
-_PR_SET_PDEATHSIG = 1
-"""linux/prctl.h"""
 
 
 def timeout_s(minutes: float) -> float:
@@ -40,7 +37,7 @@ def run(command: Sequence[str], console: Path, lock: TextIO, timeout_s: float) -
             stderr=subprocess.STDOUT,
             start_new_session=True,  # Ctrl-C comes to us alone, so that it gets one TERM
             pass_fds=(lock.fileno(),),
-            preexec_fn=_die_with(os.getpid()),  # noqa: PLW1509  # no threads here
+            preexec_fn=die_with(os.getpid()),  # noqa: PLW1509  # no threads here
         )
         try:
             code = process.wait(timeout_s)
@@ -59,19 +56,6 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-
-
-def _die_with(parent: int) -> Callable[[], None] | None:
-    if sys.platform != "linux":
-        return None
-    prctl = ctypes.CDLL(None).prctl
-
-    def ask() -> None:
-        prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != parent:  # it died before we asked
-            os._exit(1)
-
-    return ask
 
 
 def _reason(console: Path, code: int) -> str:

@@ -1,6 +1,5 @@
 """A vLLM server for the length of a context: started, waited for, and always stopped by its own pid."""
 
-import ctypes
 import os
 import signal
 import socket
@@ -10,12 +9,13 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from harness.deathsignal import die_with
 from harness.flags import serve_flags
 from sim.errors import InputError
 from sim.scenario.scenario import Scenario
@@ -25,8 +25,6 @@ READY_TIMEOUT_S = 1800.0
 GRACE_S = 30.0
 """Between TERM and KILL."""
 POLL_S = 0.5
-_PR_SET_PDEATHSIG = 1
-"""linux/prctl.h"""
 ENVIRONMENT = {"VLLM_NO_USAGE_STATS": "1"}
 
 
@@ -186,7 +184,7 @@ def _start(argv: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
                 stderr=subprocess.STDOUT,
                 env=os.environ | ENVIRONMENT,
                 start_new_session=True,  # Ctrl-C comes to us, who then stop the server
-                preexec_fn=_die_with(os.getpid()),  # noqa: PLW1509  # no threads are running yet
+                preexec_fn=die_with(os.getpid()),  # noqa: PLW1509  # no threads are running yet
             )
     except OSError as error:
         raise InputError(f"the server cannot be started: {error}") from None
@@ -211,20 +209,6 @@ def _refuse_taken(port: int) -> None:
             probe.bind(("127.0.0.1", port))
         except OSError:
             raise InputError(f"--port {port}: found it taken, expected a free port") from None
-
-
-def _die_with(parent: int) -> Callable[[], None] | None:
-    """Have the kernel send TERM to the server when we die, even by KILL (Linux)."""
-    if sys.platform != "linux":
-        return None
-    prctl = ctypes.CDLL(None).prctl
-
-    def ask() -> None:
-        prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != parent:  # it died before we asked
-            os._exit(1)
-
-    return ask
 
 
 @contextmanager

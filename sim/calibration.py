@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
+from sim.catalog.types import Model
 from sim.errors import InputError
 from sim.scenario.base import Block, Count, NonNegative, NotABoolean, Positive
 from sim.scenario.reading import read_file
@@ -131,6 +132,11 @@ class Calibration(Block):
         """The file's text; the same calibration gives the same bytes."""
         data = self.model_dump(mode="json", exclude_defaults=True)
         return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=120, default_flow_style=None)
+
+
+def known_as(model: Model) -> str:
+    """How a hull names a model: by its catalogue id, or by the architecture of one from a config.json."""
+    return model.architecture if model.id.endswith(".json") else model.id
 
 
 def shipped() -> list[str]:

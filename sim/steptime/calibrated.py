@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sim.calibration import Calibration, Residuals
+from sim.calibration import Calibration, Residuals, known_as
 from sim.catalog.types import Gpu, Layout, Model
 from sim.errors import InputError
 from sim.steptime.cost import StepCost, Table
@@ -65,17 +65,12 @@ def _scaled(table: Table, factor: np.ndarray[tuple[int], np.dtype[np.float64]]) 
     return scaled
 
 
-def _known_as(model: Model) -> str:
-    """Catalogue id; the architecture of a model from a config.json."""
-    return model.architecture if model.id.endswith(".json") else model.id
-
-
 def _outside(calibration: Calibration, model: Model, gpu: Gpu, layout: Layout) -> list[str]:
     """A sentence for each way in which a replica is not one that was measured."""
     hull = calibration.measured
     known = (
         ("GPU", gpu.id, hull.gpus),
-        ("model", _known_as(model), hull.models),
+        ("model", known_as(model), hull.models),
         ("tensor_parallel_size", layout.tensor_parallel_size, hull.tensor_parallel_sizes),
     )
     found = [

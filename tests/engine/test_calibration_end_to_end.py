@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from calibrate import profiles, results
-from calibrate.measurements import UNSEEN, Request, from_measurements, predict
+from calibrate.measurements import UNSEEN, from_measurements, predict
+from calibrate.request import Request
 from sim.calibration import Calibration, Parity
 from tests.engine.vllm import require_vllm
 from ui.commands.card import render

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from calibrate import profiles
-from calibrate.measurements import Request, from_measurements
+from calibrate.measurements import from_measurements
 from calibrate.parameters import parameters
+from calibrate.request import Request
 from calibrate.residuals import fit_residuals
 from calibrate.stepfit import FOLDS, fit_steps, hold_out
 from calibrate.steps import Steps

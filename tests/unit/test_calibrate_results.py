@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from calibrate import profiles, results
-from calibrate.measurements import UNSEEN, Request, from_measurements, predict
+from calibrate.measurements import UNSEEN, from_measurements, predict
+from calibrate.request import Request
 from calibrate.results import CONFIGURATION, Served
 from sim.errors import InputError
 from sim.run import simulate

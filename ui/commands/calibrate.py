@@ -5,8 +5,9 @@ from pathlib import Path
 
 from calibrate import profiles, results
 from calibrate.fit import Progress
-from calibrate.measurements import Request, from_measurements
+from calibrate.measurements import from_measurements
 from calibrate.profiles import Profile
+from calibrate.request import Request
 from calibrate.results import Result
 from sim.calibration import Calibration, load
 from sim.errors import InputError
