@@ -25,14 +25,14 @@ TOLERANCE = 0.08
 """Largest relative error of a line; leaves room for the scatter between repeats within the 15 % that tests demand."""
 
 CURVES = {
-    "vllm_graph": ("all_reduce", "vLLM_custom_graph", ("vllm/0.24.0",)),
-    "vllm_eager": ("all_reduce", "vLLM_custom_eager", ("vllm/0.24.0",)),
-    "all_reduce": ("all_reduce", "NCCL", ("nccl/2.27.3", "nccl/2.29.2")),
-    "all_gather": ("all_gather", "NCCL", ("nccl/2.27.3", "nccl/2.29.2")),
-    "reduce_scatter": ("reduce_scatter", "NCCL", ("nccl/2.27.3", "nccl/2.29.2")),
-    "all_to_all": ("alltoall", "NCCL", ("nccl/2.27.3", "nccl/2.29.2")),
+    "vllm_graph": ("all_reduce", "vLLM_custom_graph", "vllm/0.24.0"),
+    "vllm_eager": ("all_reduce", "vLLM_custom_eager", "vllm/0.24.0"),
+    "all_reduce": ("all_reduce", "NCCL", "nccl/"),
+    "all_gather": ("all_gather", "NCCL", "nccl/"),
+    "reduce_scatter": ("reduce_scatter", "NCCL", "nccl/"),
+    "all_to_all": ("alltoall", "NCCL", "nccl/"),
 }
-"""Our name -> collective, impl and stacks of the CSV."""
+"""Our name -> collective, impl and library of the CSV."""
 
 
 def line(size: NDArray[np.float64], time: NDArray[np.float64]) -> tuple[float, float, float]:
@@ -65,8 +65,8 @@ def main(source: Path, output: Path) -> None:
     measured: dict[tuple[str, int], dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
     with source.open() as file:
         for row in csv.DictReader(file):
-            for name, (collective, impl, stacks) in CURVES.items():
-                if row["collective"] == collective and row["impl"] == impl and row["stack"] in stacks:
+            for name, (collective, impl, stack) in CURVES.items():
+                if row["collective"] == collective and row["impl"] == impl and row["stack"].startswith(stack):
                     measured[name, int(row["num_gpus"])][int(row["bytes"])].append(float(row["latency_us"]))
     curves: dict[str, dict[int, list[list[float]]]] = defaultdict(dict)
     for (name, gpus), points in sorted(measured.items()):

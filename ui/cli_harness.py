@@ -151,7 +151,9 @@ def profile(
         list[str] | None,
         typer.Option("--serve-flag", metavar="FLAG", help="A further flag of vllm serve; may be repeated."),
     ] = None,
-    minutes: Annotated[float | None, typer.Option(help="Time for all; default a coarse grid only.")] = None,
+    minutes: Annotated[
+        float | None, typer.Option(help="Time for all, the engine's start too; default a coarse grid.")
+    ] = None,
     repeats: Annotated[int, typer.Option(min=3, max=1000, help="How often each step is measured.")] = 3,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be run, run nothing.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
