@@ -165,9 +165,10 @@ def max_concurrent_requests(one: Replication, rows: Rows) -> int:
         return 0
     origin = one.sent_ns[rows].min()
     first = (one.sent_ns[rows] - origin) // NS_PER_S
-    last = (one.last_token_ns[rows] - origin) // NS_PER_S
-    seconds = int(last.max()) + 2
-    change = np.bincount(first, minlength=seconds) - np.bincount(last + 1, minlength=seconds)
+    after = (one.last_token_ns[rows] - origin) // NS_PER_S + 1
+    seconds = _eventful(first, after)
+    change = np.bincount(np.searchsorted(seconds, first), minlength=len(seconds))
+    change -= np.bincount(np.searchsorted(seconds, after), minlength=len(seconds))
     return int(change.cumsum().max())
 
 
@@ -180,24 +181,37 @@ def max_output_tokens_per_s(one: Replication, rows: Rows) -> float:
     if not len(rows):
         return 0.0
     origin = one.sent_ns[rows].min()
-    seconds = int((one.last_token_ns[rows].max() - origin) // NS_PER_S) + 2
-    tokens, rate_change = np.zeros(seconds), np.zeros(seconds)
+    first, last = ((at[rows] - origin) // NS_PER_S for at in (one.first_token_ns, one.last_token_ns))
+    seconds = _eventful(
+        first, last, first + 1, last + 1
+    )  # in any other second as many tokens come as in the one before
+    tokens, rate_change = np.zeros(len(seconds)), np.zeros(len(seconds))
     for start in range(0, len(rows), _CHUNK):
-        _spread_tokens(one, rows[start : start + _CHUNK], origin, tokens, rate_change)
+        _spread_tokens(one, rows[start : start + _CHUNK], origin, seconds, tokens, rate_change)
     return float((tokens + rate_change.cumsum()).max())
 
 
-def _spread_tokens(one: Replication, rows: Rows, origin: np.int64, tokens: Floats, rate_change: Floats) -> None:
+def _eventful(*seconds: Int64s) -> Int64s:
+    """Each second once, ascending: a run may last for years and hold few requests."""
+    return np.unique(np.concatenate([np.unique(one) for one in seconds]))
+
+
+def _spread_tokens(
+    one: Replication, rows: Rows, origin: np.int64, seconds: Int64s, tokens: Floats, rate_change: Floats
+) -> None:
     """Add each request's first token to its second, and the others as a constant rate from first to last token."""
     first = (one.first_token_ns[rows] - origin) / NS_PER_S
     last = (one.last_token_ns[rows] - origin) / NS_PER_S
     more = one.requests.output_tokens[rows] - 1
     spread = last > first
-    tokens += np.bincount(first.astype(np.int64), np.where(spread, 1.0, 1.0 + more), minlength=len(tokens))
+    tokens += np.bincount(
+        np.searchsorted(seconds, first.astype(np.int64)), np.where(spread, 1.0, 1.0 + more), minlength=len(tokens)
+    )
     first, last = first[spread], last[spread]
     rate = more[spread] / (last - first)
     # Rates begin and end within seconds: the change holds from there on, less what lies before within that second.
     for when, sign in ((first, 1.0), (last, -1.0)):
         second = when.astype(np.int64)
-        rate_change += sign * np.bincount(second, rate, minlength=len(tokens))
-        tokens -= sign * np.bincount(second, rate * (when - second), minlength=len(tokens))
+        at = np.searchsorted(seconds, second)
+        rate_change += sign * np.bincount(at, rate, minlength=len(tokens))
+        tokens -= sign * np.bincount(at, rate * (when - second), minlength=len(tokens))
