@@ -4,10 +4,11 @@ Of the measured side only the times of tokens are known request by request. The 
 are known as means over the run (vllm:request_queue_time_seconds, vllm:request_prefill_time_seconds), preemptions as a
 count. So the decode part is observed; how the time before the first token divides is inferred:
 
-- prefill: the simulated request's prefill time, scaled by measured over simulated mean, is taken for the measured one;
 - front end: what lies between the client and the engine (client, network, API server), taken as equal for all
   measured requests: mean TTFT less the engine's mean queue and prefill time;
-- queue: what remains.
+- queue: what the simulated prefill time, scaled to the measured mean, leaves of the rest, if anything, scaled so that
+  its mean is the measured one;
+- prefill: what remains.
 """
 
 from collections.abc import Mapping
@@ -98,9 +99,12 @@ def _before_first_token(one: Replication, real: RealRun, both: Mask) -> tuple[di
     sim_front_end = (one.queued_ns[rows] - one.sent_ns[rows]) / NS_PER_MS
     sim_queue = (one.first_scheduled_ns[rows] - one.queued_ns[rows]) / NS_PER_MS
     sim_prefill = sim_ttft - sim_front_end - sim_queue - lost
-    real_prefill = sim_prefill * (mean_prefill / sim_prefill.mean() if sim_prefill.mean() > 0 else 1.0)
+    likely_prefill = sim_prefill * (mean_prefill / sim_prefill.mean() if sim_prefill.mean() > 0 else 1.0)
     front_end = float(real_ttft.mean()) - mean_queue - mean_prefill
-    real_queue = real_ttft - real_prefill - front_end
+    real_queue = np.maximum(real_ttft - likely_prefill - front_end, 0.0)
+    if real_queue.any():
+        real_queue *= mean_queue / real_queue.mean()
+    real_prefill = real_ttft - real_queue - front_end
     parts = {
         "queue": sim_queue - real_queue,
         "prefill": sim_prefill - real_prefill,

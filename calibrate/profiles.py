@@ -119,14 +119,18 @@ def _replica(path: Path, about: dict[str, Any]) -> Replica:
     try:
         model = catalog.model(str(about["model"]), path.parent)
         gpu = catalog.gpu(str(about["gpu"]))
-        layout = Layout(
-            int(about.get("tensor_parallel_size", 1)),
-            int(about.get("pipeline_parallel_size", 1)),
-            engine.enable_expert_parallel,
-        )
+        sizes = [_size(path, about, key) for key in ("tensor_parallel_size", "pipeline_parallel_size")]
+        layout = Layout(sizes[0], sizes[1], engine.enable_expert_parallel)
         return Replica(model, gpu, layout, engine, engine_defaults(gpu, model, engine))
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
+
+
+def _size(path: Path, about: dict[str, Any], key: str) -> int:
+    found = about.get(key, 1)
+    if not isinstance(found, int) or isinstance(found, bool) or not 1 <= found <= 1024:
+        raise InputError(f"{path}: {key}: found {found!r}, expected a number of GPUs")
+    return found
 
 
 def _step(path: Path, number: int, row: dict[str, str]) -> tuple[StepShape, tuple[float, float]]:
@@ -137,7 +141,7 @@ def _step(path: Path, number: int, row: dict[str, str]) -> tuple[StepShape, tupl
         raise InputError(
             f"{path}: line {number}: expected numbers, found {', '.join(map(str, row.values()))}"
         ) from None
-    if not 0 < model <= wall < 1e9 or min(shape) < 0:
+    if not 0 < model <= wall < 1e9 or min(shape) < 0 or max(shape) > 1e15 or shape.prefill_tokens > 1e8:
         raise InputError(f"{path}: line {number}: expected 0 < model_ms <= wall_ms, found {model} and {wall}")
     return shape, (wall, model)
 

@@ -87,7 +87,7 @@ def read(path: Path) -> RealRun:
         names = ("arrival_ns", "sent_ns", "first_token_ns", "last_token_ns", "prompt_tokens", "output_tokens")
         columns = {name: requests[name].to_numpy()[order].astype(np.int64) for name in names}
         errors = np.asarray(requests["error"].to_pylist(), dtype=object)[order]
-        return RealRun(
+        run = RealRun(
             path=path,
             scenario=json.loads((path / "scenario.json").read_text()),
             server=json.loads((path / "server.json").read_text()),
@@ -95,7 +95,31 @@ def read(path: Path) -> RealRun:
             ok=(errors == "") & (columns["last_token_ns"] >= 0),
             token_request=tokens["request"].to_numpy().astype(np.int64),
             token_ns=tokens["time_ns"].to_numpy().astype(np.int64),
-            series=pq.read_table(path / "series.parquet"),
+            series=pq.read_table(path / "series.parquet").select(["time_ns", "name", "labels", "value"]),
         )
+        _check(run)
+        return run  # noqa: TRY300
     except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
         raise InputError(f"{path}: this measured run is damaged ({type(error).__name__}: {error})") from None
+
+
+def _check(run: RealRun) -> None:
+    """Refuse what cannot have been measured.
+
+    Raises:
+        ValueError: in a sentence.
+    """
+    if not isinstance(run.scenario, dict) or not isinstance(run.server, dict):
+        raise TypeError("scenario.json and server.json must be objects")
+    for key in ("seed", "replication"):
+        found = run.server.get(key, 0)
+        if not isinstance(found, int) or isinstance(found, bool) or found < 0:
+            raise ValueError(f"server.json: {key}: found {found!r}, expected a count")
+    owners = run.token_request
+    if len(owners) and not 0 <= owners.min() <= owners.max() < len(run.ok):
+        raise ValueError("tokens.parquet: a token belongs to no request")
+    sent, first, last = (column[run.ok] for column in (run.sent_ns, run.first_token_ns, run.last_token_ns))
+    if (sent < 0).any() or (first <= sent).any() or (last < first).any():
+        raise ValueError("requests.parquet: a request's times are not in order: sent, first token, last token")
+    if run.ok.any() and not len(owners):
+        raise ValueError("tokens.parquet: no token, although requests ended well")

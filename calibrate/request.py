@@ -7,6 +7,7 @@ from calibrate.profiles import Profile
 from calibrate.results import Result, Served
 from sim.calibration import Calibration, Measured, known_as
 from sim.errors import InputError
+from sim.steptime.layers import weight_dtype
 from sim.steptime.shape import StepShape
 
 
@@ -49,12 +50,15 @@ def hull(request: Request) -> Measured:
     pools = [one.deployment for one in benches]
     replicas = [one.replica for one in request.profiles]
     models = [one.model for one in replicas] + [one.model for one in pools]
+    engines = [one.engine for one in replicas] + [one.engine for one in pools]
     layouts = [one.layout for one in replicas] + [one.layout for one in pools]
     shapes = [shape for one in request.profiles for shape in one.shapes]
     return Measured(
         gpus=one_gpu(request),
         models=write.names([known_as(one) for one in models]),
         tensor_parallel_sizes=tuple(sorted({one.tensor_parallel_size for one in layouts})),
+        weight_dtypes=write.names([weight_dtype(*one) for one in zip(models, engines, strict=True)]),
+        enforce_eager=all(one.enforce_eager for one in engines),
         max_num_batched_tokens=max(
             [shape.prefill_tokens + shape.decode_seqs for shape in shapes]
             + [one.defaults.max_num_batched_tokens for one in pools]

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,7 +81,9 @@ def _from_run(path: Path) -> Result:
     except ValidationError as error:
         raise InputError(sentence(error, str(path / "scenario.json"))) from None
     seed, replication = int(run.server.get("seed", scenario.run.seed)), int(run.server.get("replication", 0))
-    scenario = scenario.model_copy(update={"run": scenario.run.model_copy(update={"seed": seed})})
+    engine = scenario.engine.model_copy(update=_blocks(run.server))  # as many KV blocks as the server had
+    run_block = scenario.run.model_copy(update={"seed": seed})
+    scenario = scenario.model_copy(update={"run": run_block, "engine": engine})
     loaded = _loaded(scenario, path / "scenario.json")
     rows = np.flatnonzero(run.ok)
     if not len(rows):
@@ -104,6 +106,11 @@ def _from_run(path: Path) -> Result:
         date=str(run.server.get("started_utc", "undated"))[:10],
         replication=replication,
     )
+
+
+def _blocks(server: Mapping[str, object]) -> dict[str, object]:
+    found = {"num_gpu_blocks_override": server.get("num_gpu_blocks"), "block_size": server.get("block_size")}
+    return found if all(isinstance(value, int) and value >= 2 for value in found.values()) else {}
 
 
 def _from_bench(path: Path, served: Loaded) -> Result:
@@ -141,6 +148,8 @@ def _as_sent(path: Path, result: BenchResult, served: Loaded) -> Scenario:
         return scenario.model_copy(update={"workload": workload})
     if not isinstance(scenario.workload, Synthetic):
         raise InputError(f"{served.source}: workload: expected kind synthetic beside {path}, which lists no requests")
+    if result.request_rate == 0 or result.max_concurrency == 0 or result.num_prompts < 1:
+        raise InputError(f"{path}: found no load (request_rate, max_concurrency or num_prompts is 0), expected one")
     update: dict[str, object] = {"num_prompts": result.num_prompts}
     if result.max_concurrency is not None:
         update["arrivals"] = ClosedLoop(kind="closed_loop", concurrency=result.max_concurrency)

@@ -38,6 +38,10 @@ SHORTEST = 0.8
 """Share of the nominal length that the shortest request has."""
 
 Row = Mapping[str, str]
+COUNTS = ("isl", "osl", "batch_size", "tp_size")
+RESULTS = ("silicon_ttft_ms", "silicon_tpot_ms")
+OPTIONAL_COUNTS = ("attention_dp_size", "moe_ep_size")
+"""Empty means 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +88,27 @@ def _rows(path: Path) -> list[dict[str, str]]:
                 raise InputError(
                     f"{path}: expected the columns {', '.join(COLUMNS)}, found no {', '.join(sorted(missing))}"
                 )
-            return list(reader)
+            return [_checked(f"{path}: line {reader.line_num}", row) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: expected a readable CSV of serving points, found {error}") from None
+
+
+def _checked(where: str, row: dict[str, str]) -> dict[str, str]:
+    """The row, if the numbers of an aggregated point are numbers."""
+    if row["mode"] != "agg":
+        return row
+    for key in (*COUNTS, *OPTIONAL_COUNTS):
+        text = row[key] or ("1" if key in OPTIONAL_COUNTS else "")
+        if not (text.isascii() and text.isdigit() and 0 < int(text[:8]) <= 1_000_000):
+            raise InputError(f"{where}: {key}: found {text!r}, expected an integer from 1 to 1000000")
+    for key in RESULTS:
+        try:
+            good = 0 < float(row[key]) < 1e9
+        except (TypeError, ValueError):
+            good = False
+        if not good:
+            raise InputError(f"{where}: {key}: found {row[key]!r}, expected milliseconds above 0")
+    return row
 
 
 def _matches(path: Path, row: Row, key: str, value: str) -> bool:
@@ -156,7 +178,7 @@ def _engine(row: Row, model: str, expert_parallel: int) -> dict[str, Any]:
         "max_num_batched_tokens": 8192,
         "max_num_seqs": 256,
         "enable_prefix_caching": False,
-        "max_model_len": 4096,
+        "max_model_len": max(4096, int(row["isl"]) + int(row["osl"])),
     }
     if model == "llama-3.1-70b":  # KV cache bf16 on H100 and fp8 on H200
         engine |= {"quantization": "fp8", "kv_cache_dtype": "fp8" if row["system"] == "h200_sxm" else "auto"}

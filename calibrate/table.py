@@ -14,6 +14,7 @@ from calibrate.points import Bench, data_of
 from sim import catalog
 from sim.calibration import Calibration, Measured
 from sim.catalog.types import Model
+from sim.steptime.layers import weight_dtype
 
 GPU = "gpu"
 
@@ -75,6 +76,8 @@ def _hull(benches: Sequence[Bench]) -> Measured:
         gpus=write.names([pool.gpu.id for pool in pools]),
         models=write.names([same for pool in pools for same in _same_dimensions(pool.model)]),
         tensor_parallel_sizes=tuple(sorted({pool.layout.tensor_parallel_size for pool in pools})),
+        weight_dtypes=write.names([weight_dtype(pool.model, pool.engine) for pool in pools]),
+        enforce_eager=all(pool.engine.enforce_eager for pool in pools),
         max_num_batched_tokens=max(pool.defaults.max_num_batched_tokens for pool in pools),
         max_num_seqs=max(bench.concurrency for bench in benches),
         max_context=max(requests),

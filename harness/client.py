@@ -121,7 +121,7 @@ async def ask(
                 return
             async for event in _events(response):
                 _take(event, answer, time.monotonic_ns() - start_ns)
-    except (TimeoutError, aiohttp.ClientError, ValueError, OSError) as error:
+    except (TimeoutError, aiohttp.ClientError, ValueError, OSError, KeyError, TypeError, AttributeError) as error:
         answer.error = f"{type(error).__name__}: {error}"[:300]
         return
     answer.error = _wrong(answer, *sizes)

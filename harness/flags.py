@@ -1,5 +1,6 @@
 """A scenario's engine as `vllm serve` flags: only what it states, so that vLLM's own defaults stay its own."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from sim.errors import InputError
@@ -30,12 +31,14 @@ HUGGING_FACE = {
 """Catalogue id -> repository on Hugging Face."""
 
 
-def serve_flags(scenario: Scenario, base_dir: Path) -> list[str]:
-    """Return what `vllm serve` needs to be the scenario's engine; host and port apart.
+def serve_flags(scenario: Scenario, base_dir: Path, extra: Sequence[str] = ()) -> list[str]:
+    """Return what `vllm serve` needs to be the scenario's engine, and the `extra` flags; host and port apart.
 
     Raises:
-        InputError: the scenario is more than one replica, or names what vLLM takes in another way.
+        InputError: the scenario is more than one replica, or names what vLLM takes in another way; an extra flag says
+            what a scenario says.
     """
+    _refuse_what_scenarios_say(extra)
     pool = only_pool(scenario)
     engine = _engine(scenario, pool)
     flags = ["--model", model_path(scenario, base_dir)]
@@ -44,7 +47,7 @@ def serve_flags(scenario: Scenario, base_dir: Path) -> list[str]:
         flags += ["--pipeline-parallel-size", str(pool.pipeline_parallel_size)]
     for key, value in engine.model_dump(exclude_unset=True).items():
         flags += _flag(key, value)
-    return flags
+    return [*flags, *extra]
 
 
 def only_pool(scenario: Scenario) -> Pool:
@@ -74,6 +77,17 @@ def model_path(scenario: Scenario, base_dir: Path) -> str:
             "or a catalogue id with a public checkpoint"
         )
     return str((base_dir / named).parent.resolve())
+
+
+def _refuse_what_scenarios_say(extra: Sequence[str]) -> None:
+    for flag in extra:
+        name = flag.split("=")[0].removeprefix("--").removeprefix("no-").replace("-", "_")
+        if not flag.startswith("--"):
+            raise InputError(f"--serve-flag {flag}: expected a flag of vllm serve as --name or --name=value")
+        if name in Engine.model_fields or name in {"model", "tensor_parallel_size", "pipeline_parallel_size"}:
+            raise InputError(
+                f"--serve-flag {flag}: found what the scenario says, expected it there (--set engine.{name}=...)"
+            )
 
 
 def _engine(scenario: Scenario, pool: Pool) -> Engine:

@@ -40,7 +40,7 @@ class Order:
     @property
     def flags(self) -> list[str]:
         """Of `vllm serve`."""
-        return [*serve_flags(self.loaded.scenario, self.loaded.base_dir), *self.extra]
+        return serve_flags(self.loaded.scenario, self.loaded.base_dir, self.extra)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """The server's own numbers: /metrics as time series, /version, /v1/models."""
 
+import http.client
 import json
 import re
 import threading
@@ -69,7 +70,11 @@ class Scraper:
         """Return all samples so far."""
         series = Series()
         for now, page in self._pages:
-            for name, labels, value in parse(page):
+            try:
+                samples = parse(page)
+            except ValueError:  # cut short: a gap in the series
+                continue
+            for name, labels, value in samples:
                 series.time_ns.append(now)
                 series.name.append(name)
                 series.labels.append(json.dumps(labels, sort_keys=True))
@@ -120,8 +125,8 @@ def get(url: str) -> str:
     try:
         with urllib.request.urlopen(url, timeout=10) as answer:
             return str(answer.read().decode("utf-8", errors="replace"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{url} does not answer: {error}") from None
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        raise InputError(f"{url} does not answer: {type(error).__name__} {error}") from None
 
 
 def version(base_url: str) -> str:
@@ -135,11 +140,12 @@ def served_model(base_url: str) -> tuple[str, int | None]:
     Raises:
         InputError: the server does not say.
     """
-    models = _json(f"{base_url}/v1/models").get("data") or []
-    if not models:
+    models = _json(f"{base_url}/v1/models").get("data")
+    first = models[0] if isinstance(models, list) and models else None
+    if not isinstance(first, dict) or not isinstance(first.get("id"), str):
         raise InputError(f"{base_url}/v1/models: found no model, expected one")
-    longest = models[0].get("max_model_len")
-    return str(models[0]["id"]), None if longest is None else int(longest)
+    longest = first.get("max_model_len")
+    return first["id"], longest if isinstance(longest, int) else None
 
 
 def _json(url: str) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """A vLLM server for the length of a context: started, waited for, and always stopped by its own pid."""
 
+import http.client
 import os
 import signal
 import socket
@@ -79,7 +80,7 @@ def serve(
         InputError: vLLM is missing, the port is taken, or the server does not become healthy.
     """
     require_vllm()
-    flags = [*serve_flags(scenario, base_dir), *extra]
+    flags = serve_flags(scenario, base_dir, extra)
     chosen = free_port() if port is None else port
     with run_server(command(flags, chosen), chosen, log, flags=flags, ready_timeout_s=ready_timeout_s) as server:
         yield server
@@ -141,7 +142,7 @@ def healthy(url: str) -> bool:
     try:
         with urllib.request.urlopen(f"{url}/health", timeout=5) as answer:
             return bool(answer.status == 200)
-    except (OSError, ValueError):
+    except (OSError, ValueError, http.client.HTTPException):
         return False
 
 

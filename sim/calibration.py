@@ -32,6 +32,10 @@ class Measured(Block):
     models: Annotated[tuple[str, ...], Field(min_length=1, strict=False)]
     """Catalogue ids, or architectures of models from a config.json."""
     tensor_parallel_sizes: Annotated[tuple[Count, ...], Field(min_length=1, strict=False)]
+    weight_dtypes: Annotated[tuple[str, ...], Field(min_length=1, strict=False)]
+    """In which precision the linear layers' weights were."""
+    enforce_eager: bool
+    """Whether there were no CUDA graphs."""
     max_num_batched_tokens: Count
     """Largest token budget of a step that was measured."""
     max_num_seqs: Count
@@ -163,6 +167,8 @@ def load(named: str, base_dir: Path) -> Calibration:
 
 @cache
 def _read(path: Path) -> Calibration:
+    if not path.is_file():
+        raise InputError(f"{path}: found no such file, expected a calibration as `trilemma calibrate` writes it")
     data = read_file(path)
     if not isinstance(data, dict):
         raise InputError(f"{path}: found no keys, expected a calibration as `trilemma calibrate` writes it")

@@ -42,7 +42,7 @@ def build(  # what a replica is, in the order in which it is resolved
             calibration = load(step_time.calibration, base_dir)
             efficiency = efficiency_of(calibration, draw)
             return Calibrated(
-                calibration, physics(model, gpu, layout, engine, defaults, efficiency), model, gpu, layout
+                calibration, physics(model, gpu, layout, engine, defaults, efficiency), model, gpu, layout, engine
             )
         case spec.MeasuredTable():
             return MeasuredTable(base_dir / step_time.path)

@@ -5,21 +5,25 @@ import numpy as np
 from sim.calibration import Calibration, Residuals, known_as
 from sim.catalog.types import Gpu, Layout, Model
 from sim.errors import InputError
+from sim.scenario.engine import Engine
 from sim.steptime.cost import StepCost, Table
 from sim.steptime.efficiency import NAMES, Efficiency
+from sim.steptime.layers import weight_dtype
 from sim.steptime.roofline import Roofline
 
 
 class Calibrated:
     """Step times of one replica."""
 
-    def __init__(self, calibration: Calibration, roofline: Roofline, model: Model, gpu: Gpu, layout: Layout) -> None:
+    def __init__(
+        self, calibration: Calibration, roofline: Roofline, model: Model, gpu: Gpu, layout: Layout, engine: Engine
+    ) -> None:
         """Take a roofline that has the calibration's efficiencies, and what it is the roofline of."""
         self.label = f"calibrated: {calibration.name} ({calibration.engine})"
         self.measured = calibration.measured
         self.max_context = calibration.measured.max_context
         self.frontend_s = roofline.frontend_s
-        self.reservations = tuple(_outside(calibration, model, gpu, layout))
+        self.reservations = tuple(_outside(calibration, model, gpu, layout, engine))
         self._roofline = roofline
         self._residuals = calibration.residuals
 
@@ -65,13 +69,15 @@ def _scaled(table: Table, factor: np.ndarray[tuple[int], np.dtype[np.float64]]) 
     return scaled
 
 
-def _outside(calibration: Calibration, model: Model, gpu: Gpu, layout: Layout) -> list[str]:
+def _outside(calibration: Calibration, model: Model, gpu: Gpu, layout: Layout, engine: Engine) -> list[str]:
     """A sentence for each way in which a replica is not one that was measured."""
     hull = calibration.measured
     known = (
         ("GPU", gpu.id, hull.gpus),
         ("model", known_as(model), hull.models),
         ("tensor_parallel_size", layout.tensor_parallel_size, hull.tensor_parallel_sizes),
+        ("weights in", weight_dtype(model, engine), hull.weight_dtypes),
+        ("enforce_eager", engine.enforce_eager, (hull.enforce_eager,)),
     )
     found = [
         f"Calibration {calibration.name} was not measured with {what} {mine}, only with "

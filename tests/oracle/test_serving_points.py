@@ -94,8 +94,51 @@ def test_fitting_again_gives_the_shipped_file():
     assert [one.predicted for one in again.parity] == pytest.approx([one.predicted for one in shipped.parity], rel=1e-3)
 
 
-@pytest.mark.parametrize("name", SHIPPED)
-def test_intervals_of_held_out_points_cover_what_was_measured(name):
-    rows = [one for one in load(name, Path()).parity if one.held_out == "concurrency" and not one.saturated]
-    inside = [one.low <= one.measured <= one.high for one in rows]
-    assert np.mean(inside) >= 0.85
+BARS = {
+    ("h100-vllm-fp8", "concurrency"): (0.08, 0.04),
+    ("h100-vllm-fp8", "tensor_parallel_size"): (0.08, 0.04),
+    ("h200-vllm-fp8", "concurrency"): (0.08, 0.04),
+    ("h200-vllm-fp8", "tensor_parallel_size"): (0.08, 0.04),
+    ("h100-vllm-bf16", "concurrency"): (0.15, 0.08),
+    ("h100-vllm-bf16", "tensor_parallel_size"): (0.15, 0.08),
+    ("h200-sglang-deepseek-fp8", "concurrency"): (0.15, 0.08),
+    ("h200-trtllm-deepseek-fp8", "concurrency"): (0.15, 0.08),
+    ("h100-vllm-fp8", "gpu"): (0.08, 0.04),
+    ("h200-vllm-fp8", "gpu"): (0.08, 0.04),
+    ("h100-vllm-fp8", "priors"): (0.15, 0.10),
+    ("h200-vllm-fp8", "priors"): (0.15, 0.10),
+    ("h100-vllm-bf16", "priors"): (0.15, 0.10),
+    ("h200-sglang-deepseek-fp8", "priors"): (0.15, 0.10),
+    ("h200-trtllm-deepseek-fp8", "priors"): (0.15, 0.10),
+}
+"""What we mean to reach: held-out MAPE of TTFT and TPOT."""
+MISSED = {
+    (
+        "h200-trtllm-deepseek-fp8",
+        "concurrency",
+        "ttft",
+    ): "616 ms at 32 requests, 755 at 64: no one curve",
+    ("h100-vllm-fp8", "gpu", "ttft"): "the two clusters differ in more than the GPU: H200 is slower to the first token",
+    ("h200-vllm-fp8", "gpu", "ttft"): "the same",
+    ("h100-vllm-bf16", "priors", "ttft"): "its clients' protocol is not public, and its front end takes 50 ms more",
+    ("h200-sglang-deepseek-fp8", "priors", "ttft"): "no prior knows SGLang's and its client's 180 ms before the queue",
+    ("h200-sglang-deepseek-fp8", "priors", "tpot"): "priors are vLLM's kernels",
+    ("h200-trtllm-deepseek-fp8", "priors", "ttft"): "no prior knows TensorRT-LLM's front end",
+}
+"""Bars that are missed, and why as far as we know."""
+
+
+@pytest.mark.parametrize(("name", "held_out"), BARS)
+def test_the_card_reaches_its_bar_or_the_miss_is_listed(name, held_out):
+    calibration = load(name, Path())
+    for metric, bar in zip(("ttft", "tpot"), BARS[name, held_out], strict=True):
+        reached = score(calibration, held_out, metric).mape <= bar
+        assert reached == ((name, held_out, metric) not in MISSED)
+
+
+def test_intervals_of_held_out_points_cover_what_was_measured():
+    """The width comes from all groups of one calibration together, so this checks it over all of them."""
+    rows = [one for name in SHIPPED for one in load(name, Path()).parity if not one.saturated]
+    for held_out in ("concurrency", "tensor_parallel_size"):
+        inside = [one.low <= one.measured <= one.high for one in rows if one.held_out == held_out]
+        assert 0.90 <= np.mean(inside) <= 0.99

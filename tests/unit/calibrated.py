@@ -13,6 +13,8 @@ HULL = {
     "gpus": ("h100-sxm-80gb",),
     "models": (SMALL,),
     "tensor_parallel_sizes": (1,),
+    "weight_dtypes": ("bfloat16",),
+    "enforce_eager": False,
     "max_num_batched_tokens": 512,
     "max_num_seqs": 16,
     "max_context": 512,

@@ -19,6 +19,8 @@ def calibration(**changes) -> Calibration:
                 gpus=("h100-sxm-80gb",),
                 models=("llama-3.1-70b",),
                 tensor_parallel_sizes=(4,),
+                weight_dtypes=("bfloat16",),
+                enforce_eager=False,
                 max_num_batched_tokens=8192,
                 max_num_seqs=64,
                 max_context=2048,

@@ -87,3 +87,19 @@ def test_no_result_of_the_public_table_is_used_twice():
     results = np.array([[point.measured["ttft"], point.measured["tpot"]] for point in read.points])
     assert len(np.unique(results.round(4), axis=0)) == len(results) == 65
     assert {point.loaded.scenario.fleet[0].tensor_parallel_size for point in read.points} == {1, 2, 4, 8}
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({"silicon_ttft_ms": ""}, "line 3: silicon_ttft_ms: found ''"),
+        ({"silicon_tpot_ms": "nan"}, "line 3: silicon_tpot_ms: found 'nan'"),
+        ({"silicon_tpot_ms": "-1"}, "line 3: silicon_tpot_ms: found '-1'"),
+        ({"tp_size": "x"}, "line 3: tp_size: found 'x'"),
+        ({"batch_size": "4.0"}, "line 3: batch_size: found '4.0'"),
+        ({"batch_size": "0"}, "line 3: batch_size: found '0'"),
+    ],
+)
+def test_a_number_that_is_none_is_named_with_its_line(tmp_path, row, said):
+    with pytest.raises(InputError, match=said):
+        serving.read(table(tmp_path, {}, row), {})

@@ -9,6 +9,7 @@ from sim import catalog
 from sim.errors import InputError
 from sim.scenario.engine import Engine
 from sim.scenario.load import load
+from sim.shipped import find_scenario
 from tests.shared_data import DATA, needs_data
 from tests.unit.harness_cases import SCENARIO
 
@@ -104,3 +105,11 @@ def test_vllm_has_every_flag_that_a_scenario_can_state(flags):
     for key, value in stated.items():
         (flag,) = [one for one in flags(f"engine={{{key}: {str(value).lower()}}}")[4:] if one.startswith("--")]
         assert flag in known, key
+
+
+@pytest.mark.parametrize("flag", ["--max-num-seqs=1", "--no-async-scheduling", "--model=x", "dummy"])
+def test_an_extra_flag_may_not_say_what_the_scenario_says(flag):
+    loaded = load(find_scenario("quickstart"), ["fleet.0.replicas=1"])
+    with pytest.raises(InputError, match="serve-flag"):
+        serve_flags(loaded.scenario, loaded.base_dir, [flag])
+    assert serve_flags(loaded.scenario, loaded.base_dir, ["--load-format=dummy"])[-1] == "--load-format=dummy"

@@ -101,6 +101,13 @@ def test_a_replica_that_was_not_measured_is_said_so(tmp_path):
     assert "GPU h100-sxm-80gb" in sentence
 
 
+def test_another_precision_or_eager_mode_is_said_so(tmp_path):
+    one = calibration()
+    other = one.measured.model_copy(update={"weight_dtypes": ("fp8",), "enforce_eager": True})
+    said = calibrated(tmp_path, calibration(name="other", measured=other)).reservations
+    assert ["weights in bfloat16" in said[0], "enforce_eager False" in said[1]] == [True, True]
+
+
 def test_the_file_reads_back_as_it_was_written(tmp_path):
     one = calibration(draws=draws({"decode": 1.1, "memory": 0.7}), dropped=("2 rows: twice",))
     path = write(tmp_path, one)

@@ -122,7 +122,7 @@ def _print_commands(
 ) -> None:
     url = base_url or f"http://127.0.0.1:{port or 8000}"
     if base_url is None:
-        print(shlex.join(command([*serve_flags(loaded.scenario, loaded.base_dir), *flags], port or 8000)))
+        print(shlex.join(command(serve_flags(loaded.scenario, loaded.base_dir, flags), port or 8000)))
     if vllm_bench:
         served = model_path(loaded.scenario, loaded.base_dir)
         print(shlex.join(bench_command(loaded.scenario, url, served, Path("bench.json"), replication)))

@@ -47,7 +47,7 @@ def run(
     """
     loaded = load(find_scenario(name), sets, variant)
     if dry_run:
-        argv = command([*serve_flags(loaded.scenario, loaded.base_dir), *serve_flag], _PORT_SHOWN)
+        argv = command(serve_flags(loaded.scenario, loaded.base_dir, serve_flag), _PORT_SHOWN)
         print(f"{repeats} times: {shlex.join(argv)}")
         return
     target = out or realrun.free_name(Path("runs") / f"startup-{loaded.scenario.name}")
