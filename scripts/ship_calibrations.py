@@ -33,7 +33,7 @@ LEFT_OUT = {
         "5 rows of 1.1.0rc2.post2 with expert parallelism, another engine generation: their TTFT falls from 918 ms at "
         "16 requests to 671 ms at 32, which no step time makes, and their TPOT is 60 % of the same engine's without, "
         "which suggests speculative decoding",
-        "14 rows of the same results under impossible layouts (64 ranks on one node) or with data-parallel attention, "
+        "14 rows of the same version under impossible layouts (64 ranks on one node) or with data-parallel attention, "
         "which is not modelled",
     ),
 }
