@@ -25,7 +25,9 @@ STEP = 0.25
 OUTLIER = 2.0
 """Residuals beyond so many spreads count linearly."""
 ROUNDS = 2
-"""Gauss-Newton rounds with a fresh Jacobian; the problem is close to linear on the log scale."""
+"""Gauss-Newton rounds with a fresh Jacobian where each prediction is a simulation; the problem is close to linear."""
+SETTLED = STEP / 10
+"""A round that moves every parameter by less is the last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,21 +62,24 @@ class Fit:
         return efficiency(self.parameters, self.z, others)
 
 
-def fit(data: Data, parameters: Sequence[Parameter], progress: Progress) -> Fit:
+def fit(data: Data, parameters: Sequence[Parameter], progress: Progress, rounds: int = ROUNDS) -> Fit:
     """Update the prior by the data.
 
     Args:
         data: What was measured.
         parameters: What may change; a parameter without influence keeps its prior.
         progress: Called with Jacobian columns done and all.
+        rounds: Most Gauss-Newton rounds.
     """
     z = np.zeros(len(parameters))
-    jacobian = np.zeros((len(data.measured), len(parameters)))
-    steps = _Count(ROUNDS * len(parameters), progress)
-    for _ in range(ROUNDS):
-        jacobian = _jacobian(data, parameters, z, steps)
-        z = solve(data, parameters, jacobian, z)
-    return Fit(tuple(parameters), z, posterior_covariance(jacobian, data.spread), jacobian)
+    slopes = np.zeros((len(data.measured), len(parameters)))
+    total = rounds * len(parameters)
+    for number in range(rounds):
+        slopes = jacobian(data, parameters, z, _shifted(progress, number * len(parameters), total))
+        before, z = z, solve(data, parameters, slopes, z)
+        if np.abs(z - before).max() < SETTLED:
+            break
+    return Fit(tuple(parameters), z, posterior_covariance(slopes, data.spread), slopes)
 
 
 def posterior_covariance(jacobian: Floats, spread: Floats) -> Floats:
@@ -109,23 +114,18 @@ def solve(data: Data, parameters: Sequence[Parameter], jacobian: Floats, start: 
     return np.asarray(found.x, dtype=np.float64)
 
 
-def _jacobian(data: Data, parameters: Sequence[Parameter], z: Floats, steps: "_Count") -> Floats:
+def jacobian(data: Data, parameters: Sequence[Parameter], z: Floats, progress: Progress) -> Floats:
+    """Slopes of the predicted logarithms at `z`, float64[rows, parameters]."""
     here = data.predict(efficiency(parameters, z, {}))
     columns = []
     for index in range(len(parameters)):
         moved = z.copy()
         moved[index] += STEP if z[index] < BOUND - STEP else -STEP
         columns.append((data.predict(efficiency(parameters, moved, {})) - here) / (moved[index] - z[index]))
-        steps.next()
+        progress(index + 1, len(parameters))
     return np.column_stack(columns)
 
 
-class _Count:
-    """Progress over columns of all rounds."""
-
-    def __init__(self, total: int, progress: Progress) -> None:
-        self._done, self._total, self._progress = 0, total, progress
-
-    def next(self) -> None:
-        self._done += 1
-        self._progress(self._done, self._total)
+def _shifted(progress: Progress, before: int, total: int) -> Progress:
+    """Progress of a part, as progress of the whole."""
+    return lambda done, _part: progress(before + done, total)

@@ -120,26 +120,30 @@ def _predict(
     covariance: Floats,
     jacobian: Floats,
 ) -> Held:
-    data = data_of(benches)
-    here = data.predict(efficiency(parameters, z, {}))
     names = [(bench.point.name, metric) for bench in benches for metric in bench.point.fitted]
     saturated = [
         bench.predict(efficiency(parameters, z, {})).saturated for bench in benches for _ in bench.point.fitted
     ]
+    return predicted(data_of(benches), names, saturated, Fit(tuple(parameters), z, covariance, jacobian))
+
+
+def predicted(data: Data, names: Sequence[tuple[str, Metric]], saturated: Sequence[bool], fit: Fit) -> Held:
+    """Predict rows; `fit.jacobian` is that of these rows. `names`: point and metric of each."""
+    here = data.predict(fit.efficiency())
     return Held(
         points=tuple(point for point, _ in names),
         metrics=tuple(metric for _, metric in names),
         saturated=tuple(saturated),
         measured=np.exp(data.measured),
         predicted=np.exp(here),
-        variance=np.einsum("ij,jk,ik->i", jacobian, covariance, jacobian),
-        sensitivity=_sensitivity(data, parameters, z, here),
+        variance=np.einsum("ij,jk,ik->i", fit.jacobian, fit.covariance, fit.jacobian),
+        sensitivity=_sensitivity(data, fit, here),
     )
 
 
-def _sensitivity(data: Data, parameters: Sequence[Parameter], z: Floats, here: Floats) -> Floats:
+def _sensitivity(data: Data, fit: Fit, here: Floats) -> Floats:
     step = STEP / 5
-    moved = [data.predict(efficiency(parameters, z, {name: float(np.exp(step))})) for name in FACTORS]
+    moved = [data.predict(fit.efficiency(**{name: float(np.exp(step))})) for name in FACTORS]
     return np.column_stack([(one - here) / step for one in moved])
 
 

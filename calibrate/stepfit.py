@@ -1,13 +1,11 @@
 """The fit to engine steps: from far-away priors if need be, since a prediction takes a millisecond."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-import numpy as np
-
-from calibrate.fit import BOUND, STEP, Data, Fit, posterior_covariance, solve
-from calibrate.holdout import FACTORS, Held
-from calibrate.parameters import Floats, Parameter, efficiency
+from calibrate.fit import Fit, fit, jacobian
+from calibrate.holdout import Held, predicted
+from calibrate.parameters import Parameter
 from calibrate.residuals import fit_residuals
 from calibrate.steps import Steps, data_of, label
 from sim.calibration import Metric, Residuals
@@ -15,8 +13,6 @@ from sim.calibration import Metric, Residuals
 ROUNDS = 12
 FOLDS = 4
 """Every fourth shape is held out together, so each is predicted from its neighbours."""
-SMALL = 0.05
-"""Step of the factors' finite differences, of the logarithm."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +25,8 @@ class Fitted:
 
 def fit_steps(profiles: Sequence[Steps], parameters: Sequence[Parameter]) -> Fitted:
     """Fit efficiencies first, factors by size second."""
-    data = data_of(profiles)
-    z = np.zeros(len(parameters))
-    jacobian = np.zeros((len(data.measured), len(parameters)))
-    for _ in range(ROUNDS):
-        jacobian = _jacobian(data, parameters, z)
-        before, z = z, solve(data, parameters, jacobian, z)
-        if np.abs(z - before).max() < STEP / 10:
-            break
-    fit = Fit(tuple(parameters), z, posterior_covariance(jacobian, data.spread), jacobian)
-    return Fitted(fit, fit_residuals(profiles, fit.efficiency()))
+    found = fit(data_of(profiles), parameters, _quiet, ROUNDS)
+    return Fitted(found, fit_residuals(profiles, found.efficiency()))
 
 
 def hold_out(profiles: Sequence[Steps], parameters: Sequence[Parameter]) -> list[Held]:
@@ -54,29 +42,12 @@ def hold_out(profiles: Sequence[Steps], parameters: Sequence[Parameter]) -> list
 
 
 def _predict(fitted: Fitted, steps: Sequence[Steps]) -> Held:
-    fit = fitted.fit
     data = data_of(steps, fitted.residuals)
-    here = data.predict(fit.efficiency())
-    jacobian = _jacobian(data, fit.parameters, fit.z)
-    moved = [data.predict(fit.efficiency(**{name: float(np.exp(SMALL))})) for name in FACTORS]
+    here = replace(fitted.fit, jacobian=jacobian(data, fitted.fit.parameters, fitted.fit.z, _quiet))
     metric: Metric = "step"
-    names = tuple(f"{one.replica.model.architecture}: {label(shape)}" for one in steps for shape in one.shapes)
-    return Held(
-        points=names,
-        metrics=(metric,) * len(names),
-        saturated=(False,) * len(names),
-        measured=np.exp(data.measured),
-        predicted=np.exp(here),
-        variance=np.einsum("ij,jk,ik->i", jacobian, fit.covariance, jacobian),
-        sensitivity=np.column_stack([(one - here) / SMALL for one in moved]),
-    )
+    names = [(f"{one.replica.model.architecture}: {label(shape)}", metric) for one in steps for shape in one.shapes]
+    return predicted(data, names, [False] * len(names), here)
 
 
-def _jacobian(data: Data, parameters: Sequence[Parameter], z: Floats) -> Floats:
-    here = data.predict(efficiency(parameters, z, {}))
-    columns = []
-    for index in range(len(parameters)):
-        moved = z.copy()
-        moved[index] += STEP if z[index] < BOUND - STEP else -STEP
-        columns.append((data.predict(efficiency(parameters, moved, {})) - here) / (moved[index] - z[index]))
-    return np.column_stack(columns)
+def _quiet(_done: int, _total: int) -> None:
+    """A fit to steps takes seconds."""

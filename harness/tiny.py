@@ -85,7 +85,7 @@ _V3 = _V2 | {
 CONFIGS: dict[Kind, dict[str, Any]] = {"llm": _LLM, "moe": _MOE, "v2": _V2, "v3": _V3}
 """DeepSeek-LLM, DeepSeekMoE, DeepSeek-V2 and DeepSeek-V3, scaled down (vllm/model_executor/models, 0.32.0)."""
 
-_DEEPSEEK_CONFIG = '''"""DeepSeekMoE's configuration; loading it needs --trust-remote-code."""
+DEEPSEEK_CONFIG = '''"""DeepSeekMoE's configuration; loading it needs --trust-remote-code."""
 
 from transformers import PretrainedConfig
 
@@ -112,7 +112,7 @@ def make_tiny(kind: Kind, folder: Path) -> Path:
         "tokenizer_config.json": _json(_TOKENIZER_CONFIG),
     }
     if kind == "moe":
-        files["configuration_deepseek.py"] = _DEEPSEEK_CONFIG
+        files["configuration_deepseek.py"] = DEEPSEEK_CONFIG
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if config.is_file() and config.read_text(encoding="utf-8") != files["config.json"]:

@@ -12,6 +12,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from harness.tiny import DEEPSEEK_CONFIG
+
 FILE = Path(__file__).resolve().parents[1] / "golden" / "kv_blocks.json"
 
 GQA = {
@@ -81,12 +83,6 @@ V3 = MLA | {
     "scoring_func": "sigmoid",
     "norm_topk_prob": True,
 }
-DEEPSEEK_CONFIG = """from transformers import PretrainedConfig
-
-
-class DeepseekConfig(PretrainedConfig):
-    model_type = "deepseek"
-"""
 
 
 @dataclass(frozen=True, slots=True)
