@@ -19,6 +19,71 @@ class Outcome(IntEnum):
     """Refused by the API server: prompt + max_tokens exceeds max_model_len (HTTP 400)."""
     NOT_SENT = 3
     """The clock stopped before the client sent it."""
+    FAILED = 4
+    """Its last try was lost with its replica, or no replica was ready (HTTP 503)."""
+    SHED = 5
+    """Its last try was turned away or dropped by admission (HTTP 503)."""
+    TIMED_OUT = 6
+    """The client gave up waiting for its last try."""
+
+
+class Ending(IntEnum):
+    """How one try of a request ended."""
+
+    OPEN = 0
+    """Not yet."""
+    ANSWERED = 1
+    LOST = 2
+    """The replica died under it, or the connection was refused."""
+    UNAVAILABLE = 3
+    """No replica was ready (HTTP 503)."""
+    SHED = 4
+    """Turned away: queue cap or load shedding (HTTP 503)."""
+    DROPPED = 5
+    """Waited for longer than admission.queue_timeout_s."""
+    CANCELLED = 6
+    """The client went away, and the engine aborted it."""
+    ABANDONED = 7
+    """The client went away, and the engine was not told."""
+
+
+class State(IntEnum):
+    """Where a replica is in its life."""
+
+    REQUESTED = 0
+    BOOTING = 1
+    IMAGE = 2
+    STARTING = 3
+    """The process: Python, imports."""
+    LOADING = 4
+    COMPILING = 5
+    WARMING = 6
+    READY = 7
+    DRAINING = 8
+    """Finishes what it has and gets nothing new."""
+    HUNG = 9
+    """Passes liveness checks, serves nothing."""
+    DEAD = 10
+    """Failed, and not noticed or not yet started again."""
+    GONE = 11
+
+
+class Cause(IntEnum):
+    """Why a replica changed its state."""
+
+    PLAN = 0
+    """The next stage of its life."""
+    SCALING = 1
+    CRASH = 2
+    HANG = 3
+    GPU = 4
+    NODE = 5
+    ZONE = 6
+    SPOT = 7
+    """Notice of a reclaim, or the reclaim."""
+
+
+FAILURES = (Cause.CRASH, Cause.HANG, Cause.GPU, Cause.NODE, Cause.ZONE, Cause.SPOT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +128,7 @@ COUNTERS = np.dtype(
         ("waiting_seats_ns", np.float64),  # the part of it while max_num_seqs blocked the head of the queue
         ("waiting_blocks_ns", np.float64),  # ... while KV blocks did
         ("waiting_budget_ns", np.float64),  # ... while the token budget did (the rest: joins at the next step)
+        ("ready_ns", np.int64),  # time in which the replica served: ready, draining or hung
     ]
 )
 
@@ -75,7 +141,67 @@ class Gauges:
     running: Int32s
     waiting: Int32s
     kv_cache_usage: NDArray[np.float64]
-    """Used share of all KV blocks, 0 to 1."""
+    """Used share of the KV blocks of the replicas that serve, 0 to 1."""
+    ready: Int32s
+    """Replicas that serve."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tries:
+    """Every try of every request, in the order of sending; without any where each request had one that nobody ended.
+
+    Columns of equal length; times are ns since the start, -1 where the event never came.
+    """
+
+    request: Int32s
+    sent_ns: Int64s
+    queued_ns: Int64s
+    """When an engine queued it."""
+    left_ns: Int64s
+    """When it left the engine: answered, lost, aborted, or finished though nobody waited."""
+    replica: Int32s
+    """-1 if it reached none."""
+    ending: NDArray[np.int8]
+    """Ending, as the client saw it."""
+    tokens: Int64s
+    """That the engine computed for it: prompt, answer, and again after preemptions."""
+    produced: Int32s
+    """Output tokens."""
+    cached_tokens: Int32s
+
+    def __len__(self) -> int:
+        """Number of tries."""
+        return len(self.request)
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """What happened to the fleet: changes of replicas' states, in their order. Columns of equal length."""
+
+    time_ns: Int64s
+    replica: Int32s
+    """Index into `Run.replicas`: a place in the fleet, which several replicas may fill one after another."""
+    node: Int32s
+    """-1 before it has one."""
+    state: NDArray[np.int8]
+    """State that it enters."""
+    cause: NDArray[np.int8]
+    """Cause"""
+
+
+@dataclass(frozen=True, slots=True)
+class Leases:
+    """Nodes that were paid for, from `start_ns` to `end_ns`. Columns of equal length."""
+
+    node: Int32s
+    pool: Int32s
+    """Index into the scenario's fleet."""
+    zone: Int32s
+    """Index into the pool's zones; 0 without any."""
+    gpus: Int32s
+    """That are billed: see `cost.billed_by`."""
+    start_ns: Int64s
+    end_ns: Int64s
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +212,10 @@ class Replication:
     outcome: NDArray[np.int8]
     sent_ns: Int64s
     queued_ns: Int64s
-    """When the engine queued it (vLLM's QUEUED): as much later than `sent_ns` as the front end takes."""
+    """When the engine queued it (vLLM's QUEUED): as much later than `sent_ns` as the front end takes.
+
+    Of a request with several tries, this and the columns that follow are those of the try that was answered, else of
+    the last one that reached an engine; `sent_ns` is the first sending."""
     first_scheduled_ns: Int64s
     last_scheduled_ns: Int64s
     """Most recent admission, differs from the first after a preemption; vLLM's queue time ends at the first."""
@@ -105,6 +234,11 @@ class Replication:
     counters: NDArray[np.void]
     """COUNTERS[replicas]"""
     gauges: Gauges
+    ended_ns: Int64s
+    """When the client had its answer or gave up for good; -1: neither, or rejected at once."""
+    tries: Tries
+    timeline: Timeline
+    leases: Leases
     end_ns: int
     """When the last event happened."""
 

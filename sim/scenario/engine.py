@@ -21,6 +21,8 @@ class Engine(Block):
     """Token budget of a step; default as vLLM's API server chooses it for the GPU."""
     max_num_seqs: Annotated[int, Field(ge=1, le=65_535)] | None = None
     """Most requests running at once; default as vLLM's."""
+    max_num_queued_reqs: Count | None = None
+    """Most requests that are unfinished in a replica at once; the next one gets HTTP 503."""
     gpu_memory_utilization: Annotated[float, Field(gt=0, le=1)] = 0.92
     kv_cache_memory_bytes: Annotated[int, Field(gt=0)] | None = None
     num_gpu_blocks_override: Annotated[int, Field(ge=2)] | None = None

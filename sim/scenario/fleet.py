@@ -2,10 +2,11 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from sim.scenario.base import Block, Count, NonNegative
 from sim.scenario.engine import Engine
+from sim.scenario.market import Owned, Spot, Usd, Zone
 
 
 class Pool(Block):
@@ -16,15 +17,35 @@ class Pool(Block):
     """Catalogue id, for example h100-sxm-80gb."""
     tensor_parallel_size: Count = 1
     pipeline_parallel_size: Count = 1
-    replicas: Annotated[int, Field(ge=1, le=10_000)] = 1
-    market: Literal["on_demand", "spot", "reserved"] = "on_demand"
-    usd_per_gpu_hour: Annotated[float, Field(ge=0, le=1e6)] | None = None
+    replicas: Annotated[int, Field(ge=0, le=10_000)] = 1
+    """0 for a pool that only an autoscaler or `fallback_for` fills."""
+    market: Literal["on_demand", "spot", "reserved", "owned"] = "on_demand"
+    usd_per_gpu_hour: Usd | None = None
     """Your own price; default the catalogue's median for this GPU and market; without either, cost
     is reported as unknown."""
     model: str | None = None
     """Another model than the scenario's: catalogue id or path of a config.json."""
     engine: Engine | None = None
     """Flags of this pool's engines that differ from the scenario's; what is left out is as there."""
+    zones: tuple[Zone, ...] = Field(default=(), strict=False)
+    """Availability zones that the nodes are spread over; default one without a name."""
+    spot: Spot | None = None
+    """Reclaims, on market: spot; without it nothing is ever taken back, only the price is the spot market's."""
+    owned: Owned | None = None
+    """On market: owned, unless usd_per_gpu_hour says what they cost."""
+    fallback_for: str | None = None
+    """Name of a spot pool: for every replica that is short there, one more here (SkyServe's dynamic fallback)."""
+
+    @model_validator(mode="after")
+    def _markets(self) -> "Pool":
+        if self.spot is not None and self.market != "spot":
+            raise ValueError(f"spot goes with market: spot, found market: {self.market}")
+        if self.owned is not None and self.market != "owned":
+            raise ValueError(f"owned goes with market: owned, found market: {self.market}")
+        names = [zone.zone for zone in self.zones]
+        if len(set(names)) < len(names):
+            raise ValueError(f"zone names must differ, found {names}")
+        return self
 
 
 class RoundRobin(Block):

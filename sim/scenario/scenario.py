@@ -4,10 +4,17 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from sim.scenario.admission import Admission
+from sim.scenario.autoscaler import Autoscaler
 from sim.scenario.base import Block, NotABoolean
+from sim.scenario.clients import Clients
+from sim.scenario.cost import Cost
 from sim.scenario.engine import Engine
+from sim.scenario.failures import Failures
 from sim.scenario.fleet import LeastOutstanding, Pool, Router
+from sim.scenario.recovery import Recovery
 from sim.scenario.slo import Slo
+from sim.scenario.startup import Startup
 from sim.scenario.steptime import Roofline, StepTime
 from sim.scenario.workload import Workload
 
@@ -35,6 +42,13 @@ class Scenario(Block):
     engine: Engine = Engine()
     fleet: Annotated[tuple[Pool, ...], Field(min_length=1, strict=False)]
     router: Router = LeastOutstanding(kind="least_outstanding")
+    clients: Clients = Clients()
+    admission: Admission = Admission()
+    startup: Startup = Startup()
+    failures: Annotated[tuple[Failures, ...], Field(strict=False)] = ()
+    recovery: Recovery = Recovery()
+    autoscalers: Annotated[tuple[Autoscaler, ...], Field(strict=False)] = ()
+    cost: Cost = Cost()
     step_time: StepTime = Roofline(kind="roofline")
     slo: Slo = Slo()
     run: Run = Run()
@@ -44,4 +58,36 @@ class Scenario(Block):
         names = [pool.pool for pool in self.fleet]
         if len(set(names)) < len(names):
             raise ValueError(f"pool names must differ, found {names}")
+        return self
+
+    @model_validator(mode="after")
+    def _known_pools(self) -> "Scenario":
+        pools = {pool.pool: pool for pool in self.fleet}
+        scaled = [one.pool for one in self.autoscalers]
+        for index, name in enumerate(scaled):
+            if name not in pools:
+                raise ValueError(f"autoscalers.{index}.pool: found {name}, expected one of {', '.join(pools)}")
+            if name in scaled[:index]:
+                raise ValueError(f"autoscalers.{index}.pool: found {name} again, expected one autoscaler a pool")
+        for index, pool in enumerate(self.fleet):
+            wanted = pool.fallback_for
+            if wanted is not None and (wanted not in pools or pools[wanted].market != "spot" or wanted == pool.pool):
+                raise ValueError(
+                    f"fleet.{index}.fallback_for: found {wanted}, expected the name of a pool on market: spot"
+                )
+            if pool.replicas == 0 and wanted is None and pool.pool not in scaled:
+                raise ValueError(
+                    f"fleet.{index}.replicas: found 0, expected at least 1 where no autoscaler or fallback_for adds any"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _somebody_notices(self) -> "Scenario":
+        hangs = any(getattr(one, "hang", False) or getattr(one, "hang_share", 0) > 0 for one in self.failures)
+        patient = self.clients.timeout_s is None and self.run.max_time_s is None
+        if hangs and patient and self.recovery.health.probe == "liveness":
+            raise ValueError(
+                "failures: a hung replica passes liveness checks, so the run would never end; expected "
+                "clients.timeout_s, recovery.health.probe: inference or run.max_time_s"
+            )
         return self

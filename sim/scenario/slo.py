@@ -17,3 +17,6 @@ class Slo(Block):
     """Time to the first answer token, after the reasoning."""
     percentile: Annotated[float, Field(gt=0, le=100)] = 99.0
     """At least this percentage of the requests must be good."""
+    availability: Annotated[float, Field(gt=0, lt=100)] | None = None
+    """At least this percentage of the requests must be answered at all, however late: its complement is the error
+    budget."""

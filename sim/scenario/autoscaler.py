@@ -1,0 +1,93 @@
+"""How many replicas a pool should have, decided while the run goes on."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from sim.scenario.base import Block, NonNegative, Positive, Share
+
+Replicas = Annotated[int, Field(ge=0, le=10_000)]
+
+
+class _Autoscaler(Block):
+    """What all have in common; defaults are those of Kubernetes' HorizontalPodAutoscaler."""
+
+    pool: str
+    min_replicas: Annotated[int, Field(ge=1, le=10_000)] = 1
+    max_replicas: Annotated[int, Field(ge=1, le=10_000)]
+    interval_s: Positive = 15.0
+    """From one decision to the next (horizontal-pod-autoscaler-sync-period)."""
+    metric_delay_s: NonNegative = 0.0
+    """How old the numbers are on which it decides."""
+    scale_up_window_s: NonNegative = 0.0
+    """Scale up to the lowest wish of this long (stabilizationWindowSeconds)."""
+    scale_down_window_s: NonNegative = 300.0
+    """Scale down to the highest wish of this long."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "_Autoscaler":
+        if self.max_replicas < self.min_replicas:
+            raise ValueError(f"max_replicas ({self.max_replicas}) must not be below min_replicas ({self.min_replicas})")
+        return self
+
+
+class Step(Block):
+    """From this time on, so many replicas."""
+
+    at_s: NonNegative
+    replicas: Replicas
+
+
+class ScheduleScaler(_Autoscaler):
+    """By the clock."""
+
+    kind: Literal["schedule"]
+    steps: Annotated[tuple[Step, ...], Field(min_length=1, strict=False)]
+    period_s: Positive | None = None
+    """The schedule begins again after this time: 86400 for a day."""
+
+
+class TargetTracking(_Autoscaler):
+    """HPA: ceil(replicas x metric / target), unless the two are within the tolerance."""
+
+    kind: Literal["target_tracking"]
+    metric: Literal["running", "waiting", "outstanding", "kv_cache_usage", "requests_per_s"]
+    """Mean over the pool's ready replicas: requests running, waiting, both; used share of the KV blocks; arrivals."""
+    target: Positive
+    tolerance: Share = 0.1
+
+
+class QueueScaler(_Autoscaler):
+    """KEDA: ceil(waiting requests / waiting_per_replica), or more while the KV cache is full."""
+
+    kind: Literal["queue"]
+    waiting_per_replica: Positive
+    """Waiting requests of the whole pool that one replica is for."""
+    kv_cache_usage: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Also track this mean use of the KV blocks; the larger wish counts."""
+    interval_s: Positive = 30.0
+    """KEDA's pollingInterval."""
+
+
+class Predictive(_Autoscaler):
+    """Forecasts the arrivals (Holt's linear trend) by as long as a replica takes to start, and sizes for that."""
+
+    kind: Literal["predictive"]
+    requests_per_s_per_replica: Positive
+    """What one replica can serve within the SLO."""
+    horizon_s: Positive
+    """How far ahead; sensibly the time of a cold start."""
+    headroom: NonNegative = 0.1
+    """Beyond the forecast, as a share of it."""
+    level_smoothing: Annotated[float, Field(gt=0, le=1)] = 0.5
+    trend_smoothing: Annotated[float, Field(gt=0, le=1)] = 0.2
+
+
+class Fixed(Block):
+    """Always the pool's own number of replicas."""
+
+    kind: Literal["fixed"]
+    pool: str
+
+
+Autoscaler = Annotated[Fixed | ScheduleScaler | TargetTracking | QueueScaler | Predictive, Field(discriminator="kind")]
