@@ -8,9 +8,23 @@ from numpy.typing import NDArray
 
 from sim.errors import InputError
 from sim.kernel import advance as kernel
-from sim.kernel import probe
+from sim.kernel import evict, probe, rows
 from sim.kernel.cost import pack
-from sim.kernel.layout import BLOCK, CLOCK, ENTRY, NEVER, NIL, PLAN, REPLICA, REQUEST, SEAT, State, box
+from sim.kernel.layout import (
+    BLOCK,
+    CLOCK,
+    ENTRY,
+    FINISHED,
+    NEVER,
+    NIL,
+    PLAN,
+    REPLICA,
+    REQUEST,
+    SEAT,
+    WAITING,
+    State,
+    box,
+)
 from sim.request import Requests
 from sim.steptime.cost import StepCost
 from sim.units import NS_PER_S
@@ -37,7 +51,10 @@ class EngineLimits:
 
 
 class Engines:
-    """All replicas of a fleet. Times are integer nanoseconds; `requests` are served by index."""
+    """All replicas of a fleet. Times are integer nanoseconds.
+
+    They serve tries of requests, by row number: row i < n is the first try of drawn request i, `another` adds rows.
+    """
 
     def __init__(
         self,
@@ -63,13 +80,77 @@ class Engines:
         self.state = _state(limits, kinds, costs, weight_bytes, requests, priority)
         self.box = box(self.state)
         self._clock = self.state.clock[0]
+        self._used = len(requests)
 
-    def enqueue(self, replica: int, request: int, now: int, *, watched: bool) -> None:
-        """Give a request to a replica at `now`; a watched one stops `advance` when it ends."""
-        kernel.enqueue(self.box, replica, request, now, watched)
+    @property
+    def rows(self) -> NDArray[np.void]:
+        """REQUEST[tries so far] (see sim.kernel.layout), valid until the next `another`."""
+        return self.state.requests[: self._used]
+
+    def another(self, request: int, output_tokens: int | None = None) -> int:
+        """Add a further try of drawn request `request` and return its row.
+
+        It has the same content and priority. Where its answer's length differs it is `output_tokens`, and max_tokens
+        is raised to that if it is less.
+        """
+        row = self._used
+        if row == len(self.state.requests):
+            room = np.zeros(2 * row, REQUEST).view(np.recarray)
+            room[:row] = self.state.requests
+            self.state = self.state._replace(requests=room)
+            self.box = box(self.state)
+        if output_tokens is None:
+            output_tokens = int(self.state.requests["output_tokens"][request])
+        rows.another(self.box, row, request, output_tokens)
+        self._used += 1
+        return row
+
+    def enqueue(self, replica: int, row: int, now: int, *, watched: bool) -> None:
+        """Give an unsent row to a replica at `now`; a watched one stops `advance` when it ends."""
+        kernel.enqueue(self.box, replica, row, now, watched)
+
+    def watch(self, row: int) -> None:
+        """Let this row stop `advance` when it ends."""
+        self.state.requests["watched"][row] = 1
+
+    def abort(self, row: int, now: int) -> bool:
+        """Take a waiting or running row out of its engine at `now`; False if it is unsent or has left already.
+
+        Its blocks are free at once; what a step under way computes for it is dropped.
+        """
+        return bool(evict.abort(self.box, row, now))
+
+    def evict(self, replica: int, now: int) -> NDArray[np.int32]:
+        """The replica dies at `now`: returns the rows it held, as `held` does; from then on it is as good as new.
+
+        A step under way is not counted, like one that the end of the run cuts off.
+        """
+        gone: NDArray[np.int32] = evict.evict(self.box, replica, now)
+        return gone
+
+    def halt(self, replica: int, now: int) -> None:
+        """The replica hangs from `now` on: it takes rows and serves none, until `evict`."""
+        evict.halt(self.box, replica, now)
+
+    def held(self, replica: int) -> NDArray[np.int32]:
+        """Rows in an engine: running in admission order, then waiting in queue order."""
+        held: NDArray[np.int32] = probe.held(self.box, replica)
+        return held
+
+    def is_open(self, row: int) -> bool:
+        """Whether the row is in an engine: waiting, running or preempted."""
+        return bool(WAITING <= self.state.requests["status"][row] < FINISHED)
+
+    def unscheduled(self, row: int) -> bool:
+        """Whether the row waits and was never scheduled."""
+        return bool(self.state.requests["status"][row] == WAITING)
+
+    def has_token(self, row: int) -> bool:
+        """Whether a token of its answer has been delivered."""
+        return bool(self.state.requests["produced"][row] > 0)
 
     def advance(self, horizon: int) -> NDArray[np.int32] | None:
-        """Process everything before `horizon`. If watched requests end, stop there and return them; see `now`."""
+        """Process everything before `horizon`. If watched rows end, stop there and return them; see `now`."""
         while True:
             why = kernel.advance(self.box, horizon)
             if why == kernel.DRAINED:
@@ -91,11 +172,11 @@ class Engines:
 
     @property
     def unfinished(self) -> int:
-        """Requests given to replicas and not finished."""
+        """Rows given to replicas, neither finished nor gone."""
         return int(self._clock["unfinished"])
 
     def cached_blocks(self, members: NDArray[np.int32], request: int) -> NDArray[np.int64]:
-        """Leading blocks of a request's prompt that each of these replicas holds (int64[len(members)])."""
+        """Leading blocks of a request's (or row's) prompt that each of these replicas holds (int64[len(members)])."""
         hits: NDArray[np.int64] = probe.cached_blocks(self.box, members, request)
         return hits
 
@@ -148,15 +229,10 @@ def _state(
     longest = min(longest, max(one.max_model_len for one in chosen))
     width = longest // min(one.block_size for one in chosen) + 1
     blocks = np.zeros(sum(one.num_gpu_blocks for one in chosen), BLOCK).view(np.recarray)
-    for replica in replicas:
-        first, count = int(replica["first_block"]), int(replica["num_blocks"])
-        ring = np.arange(count)
-        blocks["next"][first : first + count] = first + (ring + 1) % count
-        blocks["previous"][first : first + count] = first + (ring - 1) % count
     cost_rows, tables = pack(costs, weight_bytes)
     number = np.arange(len(chosen), dtype=np.int32)
     state = State(
-        requests=_rows(requests, priority),
+        requests=_first_tries(requests, priority),
         own_stream=requests.own_stream,
         segment_offset=requests.segment_offset,
         segment_stream=requests.segment_stream,
@@ -180,24 +256,24 @@ def _state(
         long_itl_ns=np.zeros(2 * largest + 1, np.int64),
         clock=np.zeros(1, CLOCK).view(np.recarray),
     )
-    kernel.reset(state)
+    rows.reset(state)
     return state
 
 
-def _rows(requests: Requests, priority: NDArray[np.int32]) -> NDArray[np.void]:
-    rows = np.zeros(len(requests), REQUEST).view(np.recarray)
-    rows["prompt_tokens"] = requests.prompt_tokens
-    rows["output_tokens"] = requests.output_tokens
-    rows["max_tokens"] = requests.max_tokens
-    rows["answer_at"] = np.minimum(requests.reasoning_tokens + 1, requests.output_tokens)
-    rows["priority"] = priority
-    return rows
+def _first_tries(requests: Requests, priority: NDArray[np.int32]) -> NDArray[np.void]:
+    tries = np.zeros(len(requests), REQUEST).view(np.recarray)
+    tries["prompt_tokens"] = requests.prompt_tokens
+    tries["output_tokens"] = requests.output_tokens
+    tries["max_tokens"] = requests.max_tokens
+    tries["answer_at"] = np.minimum(requests.reasoning_tokens + 1, requests.output_tokens)
+    tries["priority"] = priority
+    return tries
 
 
 def _replicas(chosen: Sequence[EngineLimits], kinds: Sequence[int]) -> NDArray[np.void]:
-    rows = np.zeros(len(chosen), REPLICA).view(np.recarray)
+    replicas = np.zeros(len(chosen), REPLICA).view(np.recarray)
     block = seat = bucket = 0
-    for row, one, kind in zip(rows, chosen, kinds, strict=True):
+    for row, one, kind in zip(replicas, chosen, kinds, strict=True):
         buckets = 1 << max(one.num_gpu_blocks - 1, 1).bit_length() if one.enable_prefix_caching else 1
         row["block_size"], row["num_blocks"] = one.block_size, one.num_gpu_blocks
         row["first_block"], row["first_seat"], row["first_bucket"] = block, seat, bucket
@@ -208,7 +284,6 @@ def _replicas(chosen: Sequence[EngineLimits], kinds: Sequence[int]) -> NDArray[n
         row["by_priority"], row["chunked"] = one.priority, one.enable_chunked_prefill
         row["caching"], row["reserve_full"] = one.enable_prefix_caching, one.reserve_full_isl
         row["asynchronous"], row["cost"] = one.async_scheduling, kind
-        row["free_blocks"] = one.num_gpu_blocks - 1
         row["first_waiting"] = row["last_waiting"] = NIL
         block, seat, bucket = block + one.num_gpu_blocks, seat + one.max_num_seqs, bucket + buckets
-    return rows
+    return replicas

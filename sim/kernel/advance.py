@@ -10,13 +10,11 @@ already, with placeholders for tokens not yet known; at a boundary the step afte
 planned before starts. An empty plan keeps its place in the queue but takes no time.
 """
 
-import numpy as np
-
 from sim.kernel.accounts import account
 from sim.kernel.commit import commit
 from sim.kernel.heap import reschedule
 from sim.kernel.jit import compiled, entry
-from sim.kernel.layout import NEVER, NIL, UNSENT, WAITING
+from sim.kernel.layout import NEVER, WAITING
 from sim.kernel.queues import push
 from sim.kernel.schedule import schedule
 
@@ -40,7 +38,7 @@ def _enqueue(state, r, request, now, watched):
     push(state, replica, request, False)
     state.outstanding[r] += 1
     state.clock[0].unfinished += 1
-    if state.next_ns[r] == NEVER:
+    if state.next_ns[r] == NEVER and not replica.halted:
         reschedule(state, r, now)
 
 
@@ -112,18 +110,6 @@ def _advance(state, horizon):
 def _settle(state, now):
     for r in range(len(state.replicas)):
         account(state.replicas[r], now)
-
-
-@entry
-def reset(state):
-    """Clear the changing part of all rows."""
-    for i in range(len(state.requests)):
-        row = state.requests[i]
-        row.status = UNSENT
-        row.seat = NIL
-        row.replica = NIL
-        row.first_scheduled_ns = row.last_scheduled_ns = np.int64(NIL)
-        row.first_token_ns = row.answer_token_ns = row.last_token_ns = np.int64(NIL)
 
 
 @entry

@@ -22,11 +22,11 @@ def content_key(stream, index):
 
 
 @compiled
-def block_key(state, request, index, block_size):
-    """Content key of block `index` of a request: by the stream in which its last token lies (see sim.request)."""
+def block_key(state, content, index, block_size):
+    """Content key of block `index` of a drawn request: by the stream of its last token (see sim.request)."""
     last = (index + 1) * block_size - 1
     ends = state.segment_end
-    low, beyond = state.segment_offset[request], state.segment_offset[request + 1]
+    low, beyond = state.segment_offset[content], state.segment_offset[content + 1]
     high = beyond
     while low < high:  # first segment that ends after the token
         middle = (low + high) // 2
@@ -34,7 +34,7 @@ def block_key(state, request, index, block_size):
             high = middle
         else:
             low = middle + 1
-    return content_key(state.segment_stream[low] if low < beyond else state.own_stream[request], index)
+    return content_key(state.segment_stream[low] if low < beyond else state.own_stream[content], index)
 
 
 @compiled
@@ -129,12 +129,12 @@ def register(state, replica, seat, tokens):
     """Enter the seat's full blocks among its first `tokens` tokens into the prefix cache."""
     blocks, buckets, table = state.blocks, state.buckets, state.table
     place = state.seats[seat]
-    request, block_size = place.request, replica.block_size
-    shared = state.segment_offset[request + 1] > state.segment_offset[request]
-    own = state.own_stream[request]
+    content, block_size = state.requests[place.request].content, replica.block_size
+    shared = state.segment_offset[content + 1] > state.segment_offset[content]
+    own = state.own_stream[content]
     full = tokens // block_size
     for index in range(place.hashed, full):
-        key = block_key(state, request, index, block_size) if shared else content_key(own, index)
+        key = block_key(state, content, index, block_size) if shared else content_key(own, index)
         _insert(blocks, buckets, _bucket(replica, key), table[seat, index], key)
     place.hashed = max(place.hashed, full)
 
@@ -162,8 +162,8 @@ def release(state, replica, seat):
 
 
 @compiled
-def prefix_hit(state, replica, request, tokens, seat):
-    """Cached leading blocks of a request of `tokens` known tokens; at least one token is left to compute.
+def prefix_hit(state, replica, content, tokens, seat):
+    """Cached leading blocks of a drawn request of `tokens` known tokens; at least one token is left to compute.
 
     They are written into the block table of `seat`, unless that is NIL; nobody holds them yet.
     """
@@ -173,7 +173,7 @@ def prefix_hit(state, replica, request, tokens, seat):
     limit = (tokens - 1) // block_size
     hit = 0
     while hit < limit:
-        key = block_key(state, request, hit, block_size)
+        key = block_key(state, content, hit, block_size)
         block = _find(blocks, buckets, _bucket(replica, key), key)
         if block == NIL:
             break
@@ -181,3 +181,21 @@ def prefix_hit(state, replica, request, tokens, seat):
             state.table[seat, hit] = block
         hit += 1
     return hit
+
+
+@compiled
+def clear(state, replica):
+    """Make every block of a replica free and uncached, in the order of a fresh one. No seat may hold any."""
+    first, count = replica.first_block, replica.num_blocks
+    for block in range(first, first + count):
+        row = state.blocks[block]
+        row.key = 0
+        row.users = 0
+        row.chain_next = row.chain_previous = NIL
+        row.next = block + 1
+        row.previous = block - 1
+    state.blocks[first + count - 1].next = first
+    state.blocks[first].previous = first + count - 1
+    for bucket in range(replica.first_bucket, replica.first_bucket + replica.bucket_mask + 1):
+        state.buckets[bucket] = NIL
+    replica.free_blocks = count - 1

@@ -11,7 +11,7 @@ from sim.kernel.accounts import book
 from sim.kernel.blocks import register, release
 from sim.kernel.jit import compiled
 from sim.kernel.layout import FINISHED, NIL, RUNNING
-from sim.kernel.queues import remove_waiting, unseat_finished
+from sim.kernel.queues import remove_waiting, unseat_vacant
 
 
 @compiled
@@ -31,8 +31,8 @@ def _log_itl(state, gap, count):
 
 
 @compiled
-def _finish(state, r, request):
-    """End a request: free what it holds."""
+def leave(state, r, request, status):
+    """Take a request out of its engine: free what it holds. A seat is left vacant for `unseat_vacant` to remove."""
     replica = state.replicas[r]
     row = state.requests[request]
     if row.status == RUNNING:
@@ -41,12 +41,17 @@ def _finish(state, r, request):
         row.seat = NIL
     else:
         remove_waiting(state, replica, request)
-    row.status = FINISHED
+    row.status = status
     replica.fruitless = 0
     state.outstanding[r] -= 1
+    state.clock[0].unfinished -= 1
+
+
+@compiled
+def _finish(state, r, request):
+    leave(state, r, request, FINISHED)
     clock = state.clock[0]
-    clock.unfinished -= 1
-    if row.watched:
+    if state.requests[request].watched:
         state.ended[clock.ended] = request
         clock.ended += 1
 
@@ -66,7 +71,7 @@ def commit(state, r, slot, now):
     for index in range(plan.entries):
         entry = entries[first + index, slot]
         row = requests[entry.request]
-        if row.status == FINISHED or not entry.samples:  # finished: the step after EOS was wasted
+        if row.status >= FINISHED or not entry.samples:  # the step after EOS or an abort was wasted
             continue
         row.produced += 1
         if row.produced == 1:
@@ -92,6 +97,6 @@ def commit(state, r, slot, now):
             _finish(state, r, entry.request)
     _log_itl(state, shared_gap, shared_by)
     if seats_freed:
-        unseat_finished(state, replica)
+        unseat_vacant(state, replica)
     plan.entries = 0
     plan.tokens = 0

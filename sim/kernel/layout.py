@@ -19,8 +19,8 @@ NIL = -1
 NEVER = np.int64(2**62)
 """A time that never comes."""
 
-# request status
-UNSENT, WAITING, RUNNING, PREEMPTED, FINISHED = 0, 1, 2, 3, 4
+# request status; from FINISHED on no engine has anything to do with it
+UNSENT, WAITING, RUNNING, PREEMPTED, FINISHED, GONE = 0, 1, 2, 3, 4, 5
 # what holds the head of the waiting queue
 NOTHING, SEATS, BLOCKS, BUDGET = 0, 1, 2, 3
 
@@ -32,6 +32,9 @@ REQUEST = np.dtype(
         ("first_token_ns", np.int64),
         ("answer_token_ns", np.int64),
         ("last_token_ns", np.int64),
+        ("left_ns", np.int64),  # when it was aborted or evicted, NIL if it was not
+        ("tokens", np.int64),  # scheduled for it in all: prompt, output, recomputation
+        ("content", np.int32),  # the drawn request whose tokens it has; rows beyond those are further tries
         ("prompt_tokens", np.int32),
         ("output_tokens", np.int32),
         ("max_tokens", np.int32),
@@ -115,7 +118,7 @@ REPLICA = np.dtype(
         ("last_waiting", np.int64),
         ("executing", np.int64),  # 1 while a step runs
         ("slot", np.int64),  # which of its two plans runs or will run next
-        ("planned", np.int64),  # 1 if the other plan is scheduled already (async)
+        ("halted", np.int64),  # 1: hung, takes requests and serves none
         ("fruitless", np.int64),  # preemptions since a request last finished
         ("held_by", np.int64),  # what holds the head of the waiting queue
         ("accounted_ns", np.int64),
@@ -161,17 +164,17 @@ CLOCK = np.dtype(
         ("ended", np.int64),  # watched requests that ended in the last boundary
         ("itl", np.int64),  # entries of the ITL log
         ("long_itl", np.int64),
-        ("unfinished", np.int64),  # requests given to replicas and not finished
+        ("unfinished", np.int64),  # requests given to replicas, neither finished nor gone
         ("now_ns", np.int64),  # time of the last boundary
     ]
 )
 
 
 class State(NamedTuple):
-    """Everything the kernel reads and writes. n requests, R replicas."""
+    """Everything the kernel reads and writes. n drawn requests, R replicas."""
 
     requests: NDArray[np.void]
-    """REQUEST[n]"""
+    """REQUEST[>= n]: the first try of each drawn request, then further tries and room for more."""
     own_stream: NDArray[np.int64]
     segment_offset: NDArray[np.int64]
     segment_stream: NDArray[np.int64]

@@ -1,4 +1,4 @@
-"""What routers ask of the engines."""
+"""What routers and the fleet ask of the engines."""
 
 import numpy as np
 
@@ -20,10 +20,32 @@ def least(scores, turn):
 
 
 @compiled
+def held_rows(state, r, rows):
+    """Write the requests of a replica into `rows`: running in admission order, then waiting in queue order."""
+    replica = state.replicas[r]
+    running = replica.running
+    for index in range(running):
+        rows[index] = state.seats[state.running[replica.first_seat + index]].request
+    at = replica.first_waiting
+    for index in range(running, running + replica.waiting):
+        rows[index] = at
+        at = state.requests[at].next
+
+
+@entry
+def held(box, r):
+    """Requests of a replica: running in admission order, then waiting in queue order (int32[...])."""
+    state = box.state
+    rows = np.empty(state.replicas[r].running + state.replicas[r].waiting, np.int32)
+    held_rows(state, r, rows)
+    return rows
+
+
+@compiled
 def _cached_blocks(state, members, request, hits):
-    tokens = state.requests[request].prompt_tokens
+    row = state.requests[request]
     for index in range(len(members)):
-        hits[index] = prefix_hit(state, state.replicas[members[index]], request, tokens, NIL)
+        hits[index] = prefix_hit(state, state.replicas[members[index]], row.content, row.prompt_tokens, NIL)
 
 
 @entry

@@ -90,7 +90,7 @@ def unseat(state, replica, index):
 
 
 @compiled
-def unseat_finished(state, replica):
+def unseat_vacant(state, replica):
     """Remove every seat whose request has been taken off it (request == NIL), keeping the order of the rest."""
     first = replica.first_seat
     running = state.running

@@ -133,7 +133,7 @@ def _admit(state, r, slot, request, budget, threshold, now):
     row = state.requests[request]
     known = row.prompt_tokens + row.produced
     seat = state.running[replica.first_seat + replica.running]  # the one it will get
-    hit = prefix_hit(state, replica, request, known, seat)
+    hit = prefix_hit(state, replica, row.content, known, seat)
     computed = hit * replica.block_size
     tokens = known - computed
     if 0 < threshold < tokens:
@@ -216,6 +216,7 @@ def _close(state, r, slot):
             prefill_seqs += 1
             pairs += tokens * computed + tokens * (tokens + 1) // 2
         place.computed += tokens
+        request.tokens += tokens
         entry.samples = place.computed >= request.prompt_tokens + request.produced + place.placeholders
         if entry.samples:
             sampled += 1
