@@ -1,5 +1,6 @@
 """How many replicas a pool should have, decided while the run goes on."""
 
+from itertools import pairwise
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -17,8 +18,6 @@ class _Autoscaler(Block):
     max_replicas: Annotated[int, Field(ge=1, le=10_000)]
     interval_s: Positive = 15.0
     """From one decision to the next (horizontal-pod-autoscaler-sync-period)."""
-    metric_delay_s: NonNegative = 0.0
-    """How old the numbers are on which it decides."""
     scale_up_window_s: NonNegative = 0.0
     """Scale up to the lowest wish of this long (stabilizationWindowSeconds)."""
     scale_down_window_s: NonNegative = 300.0
@@ -29,6 +28,13 @@ class _Autoscaler(Block):
         if self.max_replicas < self.min_replicas:
             raise ValueError(f"max_replicas ({self.max_replicas}) must not be below min_replicas ({self.min_replicas})")
         return self
+
+
+class _Metered(_Autoscaler):
+    """Those that look at the pool."""
+
+    metric_delay_s: NonNegative = 0.0
+    """How old the numbers are on which it decides."""
 
 
 class Step(Block):
@@ -44,10 +50,19 @@ class ScheduleScaler(_Autoscaler):
     kind: Literal["schedule"]
     steps: Annotated[tuple[Step, ...], Field(min_length=1, strict=False)]
     period_s: Positive | None = None
-    """The schedule begins again after this time: 86400 for a day."""
+    """The schedule begins again after this time: 86400 for a day. Before its first step the last one holds then."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "ScheduleScaler":
+        times = [step.at_s for step in self.steps]
+        if any(later <= earlier for earlier, later in pairwise(times)):
+            raise ValueError(f"steps: found at_s {times}, expected rising times")
+        if self.period_s is not None and times[-1] >= self.period_s:
+            raise ValueError(f"steps: found at_s {times[-1]:g}, expected less than period_s ({self.period_s:g})")
+        return self
 
 
-class TargetTracking(_Autoscaler):
+class TargetTracking(_Metered):
     """HPA: ceil(replicas x metric / target), unless the two are within the tolerance."""
 
     kind: Literal["target_tracking"]
@@ -57,19 +72,21 @@ class TargetTracking(_Autoscaler):
     tolerance: Share = 0.1
 
 
-class QueueScaler(_Autoscaler):
+class QueueScaler(_Metered):
     """KEDA: ceil(waiting requests / waiting_per_replica), or more while the KV cache is full."""
 
     kind: Literal["queue"]
     waiting_per_replica: Positive
     """Waiting requests of the whole pool that one replica is for."""
+    tolerance: Share = 0.1
+    """No change while the number that it wishes is so close (HPA's, which KEDA drives)."""
     kv_cache_usage: Annotated[float, Field(gt=0, le=1)] | None = None
     """Also track this mean use of the KV blocks; the larger wish counts."""
     interval_s: Positive = 30.0
     """KEDA's pollingInterval."""
 
 
-class Predictive(_Autoscaler):
+class Predictive(_Metered):
     """Forecasts the arrivals (Holt's linear trend) by as long as a replica takes to start, and sizes for that."""
 
     kind: Literal["predictive"]
