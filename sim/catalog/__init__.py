@@ -1,4 +1,4 @@
-"""GPUs, models and prices that the simulator knows: gpus.yaml, nodes.yaml, models.yaml, prices.yaml."""
+"""GPUs, models, prices, failure rates, start-up times and spot markets that the simulator knows, from the YAML here."""
 
 import difflib
 import json
@@ -10,9 +10,12 @@ from typing import Any, Literal
 
 from sim.catalog import store
 from sim.catalog.huggingface import from_config
-from sim.catalog.types import Gpu, Model, Price
+from sim.catalog.types import FailurePreset, Gpu, Model, Price, SpotDiscounts, SpotPreset, StartupPreset
 from sim.errors import InputError
 from sim.units import GIB
+
+STAGES = ("provision", "boot", "image", "process", "compile", "warm")
+"""Stages of a start whose times the catalogue has."""
 
 
 def gpu_ids() -> tuple[str, ...]:
@@ -120,6 +123,43 @@ def price(gpu_id: str, market: Literal["on_demand", "spot", "reserved"]) -> Pric
         source=entry["source"],
         date=str(entry["date"]),
     )
+
+
+def failure_preset(preset_id: str) -> FailurePreset:
+    """Return a measured failure rate; InputError if there is none of that name."""
+    return FailurePreset(id=preset_id, **_dated("failures.yaml", "failure preset", preset_id))
+
+
+def startup_preset(preset_id: str) -> StartupPreset:
+    """Return a set of stage times of a start; InputError if there is none of that name."""
+    entry = _dated("startup.yaml", "startup preset", preset_id)
+    return StartupPreset(id=preset_id, stages={stage: entry.pop(stage) for stage in STAGES}, **entry)
+
+
+def spot_preset(preset_id: str) -> SpotPreset:
+    """Return the hazard of a spot market; InputError if there is none of that name."""
+    return SpotPreset(id=preset_id, **_dated("spot.yaml", "spot preset", preset_id))
+
+
+def spot_preset_ids() -> tuple[str, ...]:
+    """Ids of the spot markets, in the catalogue's order."""
+    return tuple(store.entries("spot.yaml"))
+
+
+def spot_discounts(instance: str) -> SpotDiscounts:
+    """Return the spot discounts of an instance type; InputError if none are known."""
+    return SpotDiscounts(instance=instance, **_dated("discounts.yaml", "instance", instance))
+
+
+def discounted_instances() -> tuple[str, ...]:
+    """Instance types whose spot discounts are known, in the catalogue's order."""
+    return tuple(store.entries("discounts.yaml"))
+
+
+def _dated(file: str, kind: str, key: str) -> dict[str, Any]:
+    """A copy of an entry, its date as text."""
+    entry = _entry(file, kind, key)
+    return entry | {"date": str(entry["date"])}
 
 
 def _entry(file: str, kind: str, key: str, hint: str = "") -> dict[str, Any]:

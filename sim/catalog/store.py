@@ -5,7 +5,16 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-FILES = ("gpus.yaml", "models.yaml", "nodes.yaml", "prices.yaml")
+FILES = (
+    "discounts.yaml",
+    "failures.yaml",
+    "gpus.yaml",
+    "models.yaml",
+    "nodes.yaml",
+    "prices.yaml",
+    "spot.yaml",
+    "startup.yaml",
+)
 
 
 @cache

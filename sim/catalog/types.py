@@ -1,7 +1,8 @@
-"""What the simulator knows of hardware and models. Frozen; units in the names."""
+"""What the simulator knows of hardware, models and markets. Frozen; units in the names."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 Dtype = Literal["bfloat16", "float32", "fp8", "int8", "int4", "fp4"]
 """Weight precision. int4 is W4A16 with group scales, fp4 is NVFP4/MXFP4 with block scales."""
@@ -118,6 +119,62 @@ class Price:
     usd_per_gpu_hour: float
     low: float
     high: float
+    source: str
+    date: str
+
+
+@dataclass(frozen=True, slots=True)
+class FailurePreset:
+    """How often one target fails, as measured somewhere."""
+
+    id: str
+    of: Literal["node", "gpu", "replica"]
+    mtbf_hours: float
+    """Of one target."""
+    source: str
+    date: str
+
+
+@dataclass(frozen=True, slots=True)
+class StartupPreset:
+    """How long the stages of a start take."""
+
+    id: str
+    stages: Mapping[str, Mapping[str, Any]]
+    """provision, boot, image, process, compile and warm, in this order: each a duration as a scenario writes it."""
+    store_gb_per_s: float
+    """Link from the weight store to the whole fleet, 1e9 bytes a second."""
+    node_gb_per_s: float
+    """Most that one replica can take from the store."""
+    disk_gb_per_s: float
+    """Reading weights that the node has already."""
+    source: str
+    date: str
+
+
+@dataclass(frozen=True, slots=True)
+class SpotPreset:
+    """How a spot market takes nodes back."""
+
+    id: str
+    mean_life_hours: float
+    """Of one node."""
+    nodes_per_event: float
+    """Mean number of nodes that one reclaim takes."""
+    mean_outage_s: float
+    """From a reclaim until the market gives a node again."""
+    source: str
+    date: str
+
+
+@dataclass(frozen=True, slots=True)
+class SpotDiscounts:
+    """What spot costs less than on-demand, zone by zone, at one moment."""
+
+    instance: str
+    gpu: str
+    percent_by_zone: Mapping[str, float]
+    """Per cent of the zone's on-demand price."""
     source: str
     date: str
 
