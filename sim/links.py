@@ -47,9 +47,10 @@ class FairLink:
         return through
 
     def cancel(self, through: simpy.Event) -> None:
-        """Take a transfer off before its end: its event never fires. One that is through already is left alone."""
+        """Take a transfer off before its end: its event never fires. One that is through by now is left alone."""
         self._advance()
-        if self._open.pop(through, None) is not None:
+        if through in self._open and self._open[through].left > 0:
+            del self._open[through]
             self._share_out()
 
     def _advance(self) -> None:
