@@ -241,5 +241,5 @@ def _close(ratio: float, tolerance: float) -> bool:
 
 
 def _ceil(replicas: float) -> int:
-    """Round up, but not what only floats put above a whole number: 1.1 / 0.1 is 11."""
+    """Round up, but not what only floats put above a whole number: 2.1 / 0.3 is 7."""
     return math.ceil(round(replicas, 9))
