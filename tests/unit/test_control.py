@@ -91,7 +91,11 @@ def test_the_larger_of_queue_and_kv_cache_wins():
     assert wish(controller, **seen, waiting=90.0, kv_cache_usage=0.9) == 9
     assert wish(controller, **seen, waiting=10.0, kv_cache_usage=0.9) == 6
     assert wish(controller, **seen, waiting=10.0, kv_cache_usage=0.3) == 2
-    assert wish(controller, replicas=4, ready=0) == 4
+
+
+@pytest.mark.parametrize("keys", [{}, {"kv_cache_usage": 0.6}])
+def test_an_empty_queue_of_no_replica_says_nothing(keys):
+    assert wish(build(autoscaler("queue", waiting_per_replica=10.0, **keys)), replicas=4, ready=0) == 4
 
 
 # Holt

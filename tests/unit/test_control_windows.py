@@ -16,10 +16,11 @@ def test_a_delayed_metric_is_the_newest_that_is_old_enough():
 
 def test_a_delayed_controller_knows_what_it_has_asked_for():
     controller = build(autoscaler("target_tracking", metric="running", target=10.0, metric_delay_s=15.0))
-    assert wish(controller, now_ns=0, replicas=2, ready=2, running=40.0) == 2
-    assert wish(controller, now_ns=15 * S, replicas=2, ready=2, running=40.0) == 4
-    # two are asked for since: as before, not twice as many again
-    assert wish(controller, now_ns=30 * S, replicas=4, ready=2, running=40.0) == 4
+    assert wish(controller, now_ns=0, replicas=2, ready=2, running=20.0) == 2
+    # just right as it was then: the third, asked for since, is not taken back
+    assert wish(controller, now_ns=15 * S, replicas=3, ready=2, running=20.0) == 3
+    assert wish(controller, now_ns=30 * S, replicas=3, ready=3, running=90.0) == 3
+    assert wish(controller, now_ns=45 * S, replicas=3, ready=3, running=90.0) == 9
 
 
 class Recited:

@@ -87,6 +87,19 @@ def test_a_cancelled_transfer_leaves_the_wakeups_of_others_alone():
     assert ends_of([(0, 10, None), (0, 100, None)], cancelled=[(0, 4)]) == [None, 102]
 
 
+def test_stale_wakeups_do_not_multiply():
+    env = simpy.Environment(0)
+    link = FairLink(env, GB)
+    for at in range(50):
+        env.timeout(at).callbacks.append(lambda _: link.transfer(1000))
+    events = 0
+    while env.peek() < float("inf"):
+        env.step()
+        events += 1
+    # a start and an end each, and a wake-up after either
+    assert events <= 4 * 50
+
+
 def naive(transfers, capacity, cancelled):
     """The same, one nanosecond at a time, with exact fractions: fill all equally until a cap or the capacity is met."""
     left = {}
