@@ -12,7 +12,8 @@ from urllib.error import HTTPError, URLError
 
 from sim.cachedir import cache_dir
 from sim.errors import InputError
-from sim.workload.named import NamedTrace, find
+from sim.workload.named import find_any
+from sim.workload.published import NamedTrace
 
 TIMEOUT_S = 30.0
 """Longest silence of the server."""
@@ -45,7 +46,7 @@ def fetch(trace_id: str, progress: Progress | None = None, url: str | None = Non
     Raises:
         InputError: Unknown name, the server fails or stalls for 30 s, or the file has another size or hash.
     """
-    trace = find(trace_id)
+    trace = find_any(trace_id)
     path = cache_dir() / trace.path
     kept = path.with_name(f"{path.name}.sha256")
     expected = trace.sha256 or (kept.read_text()[:64] if kept.is_file() else None)

@@ -1,12 +1,13 @@
 """Public traces by name: where each is published, what it hashes to, and where it lies on this machine."""
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 
 from sim.cachedir import cache_dir
 from sim.errors import InputError
-from sim.scenario.workload import TraceFormat
+from sim.workload.named_spot import SPOT_TRACES
+from sim.workload.published import NamedTrace
 
 AZURE_2023 = "https://raw.githubusercontent.com/Azure/AzurePublicDataset/master/data"
 AZURE_2024 = "https://github.com/Azure/AzurePublicDataset/releases/download/dataset-llm-2024"
@@ -18,25 +19,6 @@ SPLITWISE = "Patel et al., Splitwise, ISCA 2024"
 DYNAMO_LLM = "Stojkovic et al., DynamoLLM, arXiv:2408.00741"
 FAST_25 = "Qin et al., Mooncake, FAST 2025"
 ATC_25 = "Wang et al., KVCache Cache in the Wild, ATC 2025"
-
-
-@dataclass(frozen=True, slots=True)
-class NamedTrace:
-    """A public trace."""
-
-    id: str
-    path: str
-    """Below the data folder or the cache; a .gz beside it is as good."""
-    url: str
-    format: TraceFormat
-    licence: str
-    citation: str
-    sha256: str | None
-    """Of the published file; None: not known, so the first download is trusted and its hash kept."""
-    bytes: int | None
-    """Of the published file, None: not known."""
-    also: tuple[str, ...] = ()
-    """Other paths at which a data folder may have it."""
 
 
 # Hashes: of files that were compared with the published ones in size and content (Azure 2023, Mooncake conversation
@@ -182,10 +164,24 @@ TRACES = {
 
 
 def find(trace_id: str) -> NamedTrace:
-    """Return a named trace; InputError if there is none of that name."""
-    if trace_id not in TRACES:
-        raise InputError(f"trace: found {trace_id!r}, expected one of {', '.join(TRACES)}")
-    return TRACES[trace_id]
+    """Return a named trace of requests; InputError if there is none of that name."""
+    return _find(trace_id, TRACES)
+
+
+def find_spot(trace_id: str) -> NamedTrace:
+    """Return a named trace of a spot market; InputError if there is none of that name."""
+    return _find(trace_id, SPOT_TRACES)
+
+
+def find_any(trace_id: str) -> NamedTrace:
+    """Return a named trace of either kind; InputError if there is none of that name."""
+    return _find(trace_id, TRACES | SPOT_TRACES)
+
+
+def _find(trace_id: str, known: Mapping[str, NamedTrace]) -> NamedTrace:
+    if trace_id not in known:
+        raise InputError(f"trace: found {trace_id!r}, expected one of {', '.join(known)}")
+    return known[trace_id]
 
 
 def locate(trace_id: str) -> Path:
@@ -194,7 +190,7 @@ def locate(trace_id: str) -> Path:
     Raises:
         InputError: No such name, or the trace is in neither place.
     """
-    trace = find(trace_id)
+    trace = find_any(trace_id)
     folders = [Path(os.environ["TRILEMMA_DATA"])] if os.environ.get("TRILEMMA_DATA") else []
     for folder in (*folders, cache_dir()):
         for path in (trace.path, *trace.also):

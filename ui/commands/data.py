@@ -1,16 +1,17 @@
-"""`trilemma data`: the public traces that scenarios may name."""
+"""`trilemma data`: the public traces of requests and of spot markets that scenarios may name."""
 
 import sys
 
 from sim.errors import InputError
 from sim.workload.fetch import fetch
 from sim.workload.named import TRACES, locate
+from sim.workload.named_spot import SPOT_TRACES
 from ui.commands.progress import progress
 
 
 def show_traces() -> None:
     """Print each named trace, its licence and source, and where it lies on this machine."""
-    for trace in TRACES.values():
+    for trace in (TRACES | SPOT_TRACES).values():
         print(f"{trace.id:24}{trace.licence:14}{_place(trace.id)}\n{'':24}{trace.citation}")
 
 
