@@ -82,6 +82,11 @@ def test_cancelling_what_is_through_changes_nothing():
     assert ends_of([(0, 100, None), (0, 400, None)], cancelled=[(0, 300)]) == [200, 500]
 
 
+def test_what_is_through_at_this_instant_cannot_be_cancelled():
+    # whichever of the two comes first
+    assert ends_of([(0, 100, None)], cancelled=[(0, 100)]) == [100]
+
+
 def test_a_cancelled_transfer_leaves_the_wakeups_of_others_alone():
     # the wake-up for the first one at 20 is stale once it is gone
     assert ends_of([(0, 10, None), (0, 100, None)], cancelled=[(0, 4)]) == [None, 102]
