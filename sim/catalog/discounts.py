@@ -39,9 +39,9 @@ class Distribution:
         low, middle, high = quantiles(self.percent, n=4, method="inclusive")
         return low, middle, high
 
-    def share_of_at_least(self, percent: float) -> float:
-        """Share of the zones, 0 to 1, whose discount is so large or larger."""
-        return sum(one >= percent for one in self.percent) / self.n
+    def at_least(self, percent: float) -> int:
+        """Zones whose discount is so large or larger."""
+        return sum(one >= percent for one in self.percent)
 
 
 def distribution(discounts: SpotDiscounts) -> Distribution:
