@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.request import Int64s
-from sim.result import Outcome, Replication
+from sim.request import Int32s, Int64s
+from sim.result import Ending, Outcome, Replication
 from sim.stats import Floats
 from sim.units import NS_PER_MS, NS_PER_S
 
@@ -21,10 +21,23 @@ _CHUNK = 1 << 18
 Rows = NDArray[np.intp]
 Mask = NDArray[np.bool_]
 
+UNANSWERED = (Outcome.FAILED, Outcome.SHED, Outcome.TIMED_OUT)
+"""Outcomes of requests that could have been answered and were not; a rejected one could not."""
+
 
 def finished(replication: Replication) -> Rows:
     """Return the indices of the requests that ended well, in the order of the columns."""
     return np.flatnonzero(replication.outcome == Outcome.FINISHED)
+
+
+def answer_tokens(one: Replication) -> Int32s:
+    """Output tokens of each request; an answer to a retry may have had another length than was drawn at first."""
+    tokens = one.requests.output_tokens
+    if len(one.tries):
+        answered = one.tries.ending == Ending.ANSWERED
+        tokens = tokens.copy()
+        tokens[one.tries.request[answered]] = one.tries.produced[answered]
+    return tokens
 
 
 def _between(start: Int64s, end: Int64s, rows: Rows) -> Floats:
@@ -38,8 +51,9 @@ def ttft(one: Replication, rows: Rows) -> Floats:
 
 def tpot(one: Replication, rows: Rows) -> Floats:
     """Time per output token without the first, ms; requests with one token have none and are left out."""
-    rows = rows[one.requests.output_tokens[rows] > 1]
-    return _between(one.first_token_ns, one.last_token_ns, rows) / (one.requests.output_tokens[rows] - 1)
+    outputs = answer_tokens(one)
+    rows = rows[outputs[rows] > 1]
+    return _between(one.first_token_ns, one.last_token_ns, rows) / (outputs[rows] - 1)
 
 
 def e2el(one: Replication, rows: Rows) -> Floats:
@@ -86,23 +100,32 @@ class Judgement:
     """Requests held against an SLO."""
 
     judged: int
-    """Finished, rejected, or unfinished but already too late; an unfinished request that may yet be good is not."""
+    """All that have ended, well or not, and unfinished ones that are too late already; others may yet be good."""
     good: int
     missed: Mapping[str, int]
     """By limit: judged requests that broke it (one may break several)."""
 
 
 def judge(one: Replication, limits_ms: Mapping[str, float], chosen: Mask) -> Judgement:
+    """Count good requests and those that could be judged: see `told_apart`."""
+    judged, good, missed = told_apart(one, limits_ms, chosen)
+    return Judgement(int(np.count_nonzero(judged)), int(np.count_nonzero(good)), missed)
+
+
+def told_apart(one: Replication, limits_ms: Mapping[str, float], chosen: Mask) -> tuple[Mask, Mask, Mapping[str, int]]:
     """Hold requests against limits: good ones finished and kept every limit (<=), as `vllm bench serve --goodput`.
 
-    A one-token output has a TPOT of 0 here, though it has none in the statistics. A rejected request is not good.
+    A one-token output has a TPOT of 0 here, though it has none in the statistics. A request that was rejected, failed,
+    shed or given up is not good.
 
     Args:
         one: the replication.
         limits_ms: limit by name, of SLO_LATENCIES.
         chosen: bool[n], the requests to judge.
+
+    Returns:
+        bool[n], the chosen requests that can be judged; bool[n], the good ones; by limit, how many broke it.
     """
-    ended = chosen & (one.outcome == Outcome.FINISHED)
     rows = np.flatnonzero(chosen & ((one.outcome == Outcome.FINISHED) | (one.outcome == Outcome.IN_FLIGHT)))
     late = np.zeros(len(rows), np.bool_)
     missed = {}
@@ -110,27 +133,28 @@ def judge(one: Replication, limits_ms: Mapping[str, float], chosen: Mask) -> Jud
         too_late = _lower_bound_ns(one, name, rows) > limit * NS_PER_MS
         missed[name] = int(np.count_nonzero(too_late))
         late |= too_late
-    good = int(np.count_nonzero(ended[rows] & ~late))
-    rejected = int(np.count_nonzero(chosen & (one.outcome == Outcome.REJECTED)))
-    undecided = int(np.count_nonzero(~ended[rows] & ~late))
-    return Judgement(len(rows) - undecided + rejected, good, missed)
+    done = one.outcome[rows] == Outcome.FINISHED
+    judged = chosen & np.isin(one.outcome, (Outcome.REJECTED, *UNANSWERED))
+    judged[rows] = done | late
+    good = np.zeros(len(judged), np.bool_)
+    good[rows] = done & ~late
+    return judged, good, missed
 
 
 def sojourns(one: Replication) -> tuple[Int64s, Int64s]:
-    """When each accepted request was sent and left, ns; unfinished ones stay until the end of the run."""
-    inside = (one.outcome == Outcome.FINISHED) | (one.outcome == Outcome.IN_FLIGHT)
-    return one.sent_ns[inside], _left(one, inside)
+    """When the client of each accepted request sent it and stopped waiting, ns; open ones stay until the end."""
+    inside = (one.outcome != Outcome.REJECTED) & (one.outcome != Outcome.NOT_SENT)
+    ended = one.ended_ns[inside]
+    return one.sent_ns[inside], np.where(ended >= 0, ended, one.end_ns)
 
 
 def engine_stays(one: Replication) -> tuple[Int64s, Int64s]:
-    """When each request entered its engine's queue and left, ns; the same without the time in the front end."""
-    inside = one.queued_ns >= 0
-    return one.queued_ns[inside], _left(one, inside)
-
-
-def _left(one: Replication, rows: Mask) -> Int64s:
-    left: Int64s = np.where(one.outcome[rows] == Outcome.FINISHED, one.last_token_ns[rows], one.end_ns)
-    return left
+    """When each try entered its engine's queue and left the engine, ns; open ones stay until the end of the run."""
+    queued, left = one.queued_ns, np.where(one.outcome == Outcome.FINISHED, one.last_token_ns, -1)
+    if len(one.tries):
+        queued, left = one.tries.queued_ns, one.tries.left_ns
+    inside = queued >= 0
+    return queued[inside], np.where(left[inside] >= 0, left[inside], one.end_ns)
 
 
 def _lower_bound_ns(one: Replication, name: str, rows: Rows) -> Floats:
@@ -138,14 +162,14 @@ def _lower_bound_ns(one: Replication, name: str, rows: Rows) -> Floats:
     done = one.outcome[rows] == Outcome.FINISHED
     if name == "tpot":
         spent = np.where(done, one.last_token_ns[rows] - one.first_token_ns[rows], 0)
-        return spent / np.maximum(one.requests.output_tokens[rows] - 1, 1)
+        return spent / np.maximum(answer_tokens(one)[rows] - 1, 1)
     event = {"ttft": one.first_token_ns, "e2el": one.last_token_ns, "ttfat": one.answer_token_ns}[name][rows]
     came = done if name == "e2el" else event >= 0
     return (np.where(came, event, one.end_ns) - one.sent_ns[rows]).astype(np.float64)
 
 
 def peak_in_flight(one: Replication) -> int:
-    """Most requests in flight at one instant; each counts over the half-open [sent, last token)."""
+    """Most requests in flight at one instant; each counts over the half-open [sent, ended)."""
     started, ended = sojourns(one)
     started.sort()
     ended.sort()
@@ -186,8 +210,10 @@ def max_output_tokens_per_s(one: Replication, rows: Rows) -> float:
         first, last, first + 1, last + 1
     )  # in any other second as many tokens come as in the one before
     tokens, rate_change = np.zeros(len(seconds)), np.zeros(len(seconds))
+    outputs = answer_tokens(one)
     for start in range(0, len(rows), _CHUNK):
-        _spread_tokens(one, rows[start : start + _CHUNK], origin, seconds, tokens, rate_change)
+        chunk = rows[start : start + _CHUNK]
+        _spread_tokens(one, chunk, outputs[chunk], origin, seconds, tokens, rate_change)
     return float((tokens + rate_change.cumsum()).max())
 
 
@@ -197,12 +223,18 @@ def _eventful(*seconds: Int64s) -> Int64s:
 
 
 def _spread_tokens(
-    one: Replication, rows: Rows, origin: np.int64, seconds: Int64s, tokens: Floats, rate_change: Floats
+    one: Replication,
+    rows: Rows,
+    outputs: Int32s,
+    origin: np.int64,
+    seconds: Int64s,
+    tokens: Floats,
+    rate_change: Floats,
 ) -> None:
     """Add each request's first token to its second, and the others as a constant rate from first to last token."""
     first = (one.first_token_ns[rows] - origin) / NS_PER_S
     last = (one.last_token_ns[rows] - origin) / NS_PER_S
-    more = one.requests.output_tokens[rows] - 1
+    more = outputs - 1
     spread = last > first
     tokens += np.bincount(
         np.searchsorted(seconds, first.astype(np.int64)), np.where(spread, 1.0, 1.0 + more), minlength=len(tokens)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from sim.errors import InputError
 from sim.report import Summary, to_bench_json
 from sim.request import Requests
-from sim.result import COUNTERS, Draw, Gauges, Measured, ReplicaInfo, Replication, Run
+from sim.result import COUNTERS, Draw, Gauges, Leases, Measured, ReplicaInfo, Replication, Run, Timeline, Tries
 
 Columns = Mapping[str, NDArray[Any]]
 
@@ -45,9 +45,12 @@ _LIVED = (
     "cached_tokens",
     "preemptions",
     "replica",
+    "ended_ns",
 )
 _ITL = ("itl_ns", "itl_count")
-_TABLES = ("requests", "itl", "gauges", "counters")
+_RECORDS = {"gauges": Gauges, "tries": Tries, "timeline": Timeline, "leases": Leases}
+"""Fields of a replication that are tables of their own, each column a field of these."""
+_TABLES = ("requests", "itl", "counters", *_RECORDS)
 _JSON = ("scenario", "summary", "bench", "provenance", "run")
 
 
@@ -177,9 +180,10 @@ def _write_files(run: Run, summary: Summary, folder: Path) -> None:
     ones = run.replications
     _write_table(folder / "requests.parquet", [_request_columns(one) for one in ones])
     _write_table(folder / "itl.parquet", [{name: getattr(one, name) for name in _ITL} for one in ones])
-    _write_table(
-        folder / "gauges.parquet", [{f.name: getattr(one.gauges, f.name) for f in fields(Gauges)} for one in ones]
-    )
+    for name, kind in _RECORDS.items():
+        records = [getattr(one, name) for one in ones]
+        columns = [{f.name: getattr(record, f.name) for f in fields(kind)} for record in records]
+        _write_table(folder / f"{name}.parquet", columns)
     _write_table(
         folder / "counters.parquet", [{name: one.counters[name] for name in COUNTERS.names or ()} for one in ones]
     )
@@ -208,7 +212,8 @@ def _write_table(path: Path, replications: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _replication(number: int, about: Mapping[str, Any], tables: Mapping[str, pa.Table]) -> Replication:
-    requests, itl, gauges, counters = (_rows_of(tables[name], number) for name in _TABLES)
+    rows = {name: _rows_of(table, number) for name, table in tables.items()}
+    requests, itl, counters = (rows[name] for name in ("requests", "itl", "counters"))
     columns = {name: _array(requests[name]) for name in (*_DRAWN, *_LIVED)}
     streams: Any = requests["segment_stream"].combine_chunks()
     ends: Any = requests["segment_end"].combine_chunks()
@@ -228,7 +233,7 @@ def _replication(number: int, about: Mapping[str, Any], tables: Mapping[str, pa.
         **{name: columns[name] for name in _LIVED},
         **{name: _array(itl[name]) for name in _ITL},
         counters=filled,
-        gauges=Gauges(**{field.name: _array(gauges[field.name]) for field in fields(Gauges)}),
+        **{name: kind(**{f.name: _array(rows[name][f.name]) for f in fields(kind)}) for name, kind in _RECORDS.items()},
         end_ns=about["end_ns"],
     )
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import stdtrit
+from scipy.special import betaincinv, stdtrit
 
 Floats = NDArray[np.float64]
 
@@ -86,6 +86,14 @@ def paired_difference(a: Sequence[float], b: Sequence[float]) -> Interval:
         ValueError: if the two differ in length.
     """
     return t_interval(x - y for x, y in zip(a, b, strict=True))
+
+
+def clopper_pearson(successes: int, trials: int) -> tuple[float, float]:
+    """Return the exact 95 % interval of a share, given independent trials (Clopper & Pearson, Biometrika 26, 1934)."""
+    tail = (1 - CONFIDENCE) / 2
+    low = betaincinv(successes, trials - successes + 1, tail) if successes else 0.0
+    high = betaincinv(successes + 1, trials - successes, 1 - tail) if successes < trials else 1.0
+    return float(low), float(high)
 
 
 def next_value(values: Sequence[float]) -> tuple[float, float] | None:

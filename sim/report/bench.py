@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from sim.metrics import answer_tokens
 from sim.report.measure import PERCENTILES, percentile_key
 from sim.report.summary import Summary
 from sim.result import Outcome, Replication, Run
@@ -22,6 +23,9 @@ _ERRORS = {
     Outcome.REJECTED: "rejected: prompt + max_tokens exceeds max_model_len",
     Outcome.IN_FLIGHT: "unfinished when the clock stopped",
     Outcome.NOT_SENT: "not sent when the clock stopped",
+    Outcome.FAILED: "lost with its replica, or no replica was ready (HTTP 503)",
+    Outcome.SHED: "shed by admission (HTTP 503)",
+    Outcome.TIMED_OUT: "the client's time-out passed",
 }
 _OMITTED = {
     "itls": "inter-token latencies are kept as one multiset for all requests; their statistics above are exact",
@@ -139,7 +143,7 @@ def _lists(one: Replication) -> dict[str, list[Any]]:
     sent = one.sent_ns
     return {
         "input_lens": one.requests.prompt_tokens.tolist(),
-        "output_lens": np.where(done, one.requests.output_tokens, 0).tolist(),
+        "output_lens": np.where(done, answer_tokens(one), 0).tolist(),
         "ttfts": np.where(done, (one.first_token_ns - sent) / NS_PER_S, 0.0).tolist(),
         "latencies": np.where(done, (one.last_token_ns - sent) / NS_PER_S, 0.0).tolist(),
         "start_times": (np.maximum(sent, 0) / NS_PER_S).tolist(),

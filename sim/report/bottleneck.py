@@ -36,6 +36,13 @@ _HELD_BY = {
     ),
 }
 
+_NO_ANSWER = {
+    "rejected": "were rejected",
+    "lost": "were lost with a replica or found none",
+    "shed": "were shed",
+    "timed_out": "took longer than their clients waited",
+}
+
 
 def percent(share: float) -> str:
     """Write a share as a whole percentage."""
@@ -100,8 +107,8 @@ def _missed(classes: Mapping[str, Mapping[str, Interval]]) -> str:
     name, metric = max(shares, key=shares.__getitem__)
     whose = f" of class {name}" if len(classes) > 1 else ""
     share = percent(shares[name, metric])
-    if metric == "rejected":
-        return f"Most requests that are not good were rejected: {share} of all{whose}."
+    if metric in _NO_ANSWER:
+        return f"Most requests that are not good {_NO_ANSWER[metric]}: {share} of all{whose}."
     return f"The limit missed most is {metric.upper()}, by {share} of the requests{whose}."
 
 

@@ -5,8 +5,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.metrics import engine_stays
-from sim.result import Outcome, Replication
+from sim.metrics import UNANSWERED, engine_stays
+from sim.result import Ending, Outcome, Replication
 
 
 class InvariantError(AssertionError):
@@ -14,21 +14,28 @@ class InvariantError(AssertionError):
 
 
 def check_invariants(replication: Replication) -> None:
-    """Assert conservation, the order of each request's events, the ITL count and Little's law on one replication.
+    """Assert conservation, the order of events, the ITL count, Little's law and the fleet's accounts.
 
     Raises:
-        InvariantError: naming what does not hold, and an example request where there is one.
+        InvariantError: naming what does not hold, and an example request (or try, or lease) where there is one.
     """
     _conservation(replication)
     _order(replication)
+    if len(replication.tries):
+        _tries(replication)
     _tokens(replication)
     _littles_law(replication)
+    _fleet(replication)
 
 
-def _require(holds: NDArray[np.bool_], rows: NDArray[np.bool_], rule: str) -> None:
+def _require(holds: NDArray[np.bool_], rows: NDArray[np.bool_], rule: str, what: str = "request") -> None:
     broken = np.flatnonzero(rows & ~holds)
     if len(broken):
-        raise InvariantError(f"{rule}: not so for {len(broken)} requests, request {broken[0]} for one")
+        raise InvariantError(f"{rule}: not so for {len(broken)} {what}s, {what} {broken[0]} for one")
+
+
+def _all(holds: NDArray[np.bool_], rule: str, what: str) -> None:
+    _require(holds, np.ones(len(holds), np.bool_), rule, what)
 
 
 def _conservation(one: Replication) -> None:
@@ -56,14 +63,54 @@ def _order(one: Replication) -> None:
     _require(one.answer_token_ns >= one.first_token_ns, done, "the answer does not begin before the first token")
     _require(one.last_token_ns >= one.answer_token_ns, done, "the last token is not before the answer begins")
     _require(one.last_token_ns <= one.end_ns, done, "no token comes after the end")
+    gave_up = np.isin(one.outcome, UNANSWERED)
+    never = (one.outcome == Outcome.IN_FLIGHT) | (one.outcome == Outcome.NOT_SENT)
+    _require(one.ended_ns >= one.last_token_ns, done, "no answer is there before its last token")
+    _require(one.ended_ns >= one.sent_ns, gave_up, "no client gives up before it sends")
+    _require(one.ended_ns <= one.end_ns, done | gave_up, "no request ends after the end")
+    _require(one.ended_ns == -1, never, "a request that is not sent or in flight has not ended")
+
+
+def _tries(one: Replication) -> None:
+    """Who was sent has tries, in order; at most one is answered, and that makes the request finished."""
+    tries, n = one.tries, len(one.requests)
+    _all((tries.request >= 0) & (tries.request < n), "a try is one of a request", "try")
+    known = (tries.ending >= min(Ending)) & (tries.ending <= max(Ending))
+    _all(known, "every try has one ending", "try")
+    order = np.argsort(tries.request, kind="stable")
+    request, sent = tries.request[order], tries.sent_ns[order]
+    first = np.diff(request, prepend=-1) > 0
+    tried = np.zeros(n, np.bool_)
+    tried[request] = True
+    everyone = np.ones(n, np.bool_)
+    excused = one.outcome == Outcome.REJECTED
+    _require(tried == (one.sent_ns >= 0), everyone & ~excused, "a request that is sent has a try, any other has none")
+    _all(first | (np.diff(sent, prepend=0) >= 0), "the tries of a request are in the order of sending", "row")
+    _all(~first | (sent == one.sent_ns[request]), "a request's first try is sent when it is", "row")
+    answers = np.bincount(tries.request[tries.ending == Ending.ANSWERED], minlength=n)
+    _require(answers == (one.outcome == Outcome.FINISHED), everyone, "a request is finished by one answered try")
+    waits = one.outcome[tries.request] == Outcome.IN_FLIGHT
+    _require(waits, tries.ending == Ending.OPEN, "a try is open only while its request is in flight", "try")
+    queued, left = tries.queued_ns >= 0, tries.left_ns >= 0
+    _require(tries.queued_ns >= tries.sent_ns, queued, "no try is queued before it is sent", "try")
+    _require(tries.queued_ns <= one.end_ns, queued, "no try is queued after the end", "try")
+    _require(queued & (tries.left_ns >= tries.queued_ns), left, "no try leaves an engine before it is queued", "try")
+    _require(tries.left_ns <= one.end_ns, left, "no try leaves its engine after the end", "try")
+    _require(tries.replica >= 0, queued, "a replica queues what reaches it", "try")
+    _require(left, tries.ending == Ending.ANSWERED, "an answered try has left its engine", "try")
 
 
 def _tokens(one: Replication) -> None:
-    """Every output token but the first has one inter-token latency; unfinished requests may have left some."""
+    """Every output token but the first has one inter-token latency; unfinished requests may have left some.
+
+    With tries the count is exact: they say how many tokens each has produced.
+    """
     done = one.outcome == Outcome.FINISHED
     least = int((one.requests.output_tokens[done].astype(np.int64) - 1).sum())
     under_way = (one.first_token_ns >= 0) & ~done
     most = least + int((one.requests.output_tokens[under_way].astype(np.int64) - 1).sum())
+    if len(one.tries):
+        least = most = int(np.maximum(one.tries.produced.astype(np.int64) - 1, 0).sum())
     found = int(one.itl_count.sum(dtype=np.int64))
     if not least <= found <= most:
         raise InvariantError(f"{found} inter-token latencies for {least} to {most} later tokens")
@@ -73,11 +120,24 @@ def _littles_law(one: Replication) -> None:
     """Time-average number in system = arrival rate x mean sojourn; both sides times the run's length.
 
     The system is the engines, behind the front end. The left side is what they integrated as they went, the right side
-    comes from each request's own times; in-flight requests stay until the end, rejected ones never enter. Equal but
-    for the rounding of float64 sums.
+    comes from each try's own times; open ones stay until the end, refused ones never enter. Equal but for the rounding
+    of float64 sums.
     """
     entered, left = engine_stays(one)
     sojourn = float((left - entered).sum(dtype=np.float64))
     area = float(one.counters["system_ns"].sum())
     if not math.isclose(area, sojourn, rel_tol=1e-9, abs_tol=1.0):
         raise InvariantError(f"Little's law: {area} request-ns in the system, but sojourn times sum to {sojourn}")
+
+
+def _fleet(one: Replication) -> None:
+    """No replica serves, and no node is paid for, for longer than the run or twice at a time."""
+    ready_ns = one.counters["ready_ns"]
+    _all((ready_ns >= 0) & (ready_ns <= one.end_ns), "a replica serves for no longer than the run", "replica")
+    leases = one.leases
+    _all((leases.start_ns >= 0) & (leases.start_ns <= leases.end_ns), "a lease starts before it ends", "lease")
+    _all(leases.end_ns <= one.end_ns, "no lease ends after the end", "lease")
+    order = np.lexsort((leases.end_ns, leases.start_ns, leases.node))
+    node, start, end = leases.node[order], leases.start_ns[order], leases.end_ns[order]
+    apart = (node[1:] != node[:-1]) | (start[1:] >= end[:-1])
+    _all(apart, "no node is leased twice at a time", "lease")

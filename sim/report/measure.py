@@ -4,7 +4,7 @@ Units are in the keys as vLLM writes them: `_ms`, `_throughput` and `_goodput` a
 that does not exist (the mean of nothing) is None.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -15,6 +15,14 @@ from sim.stats import Floats, WeightedValues
 from sim.units import FS_PER_NS, NS_PER_MS, NS_PER_S
 
 PERCENTILES = (50.0, 90.0, 95.0, 99.0, 99.9)
+
+WITHOUT_ANSWER = {
+    Outcome.REJECTED: "rejected_requests",
+    Outcome.FAILED: "lost_requests",
+    Outcome.SHED: "shed_requests",
+    Outcome.TIMED_OUT: "timed_out_requests",
+}
+"""Requests that ended without an answer, by outcome: vLLM bench's `failed` is their sum."""
 
 
 def percentile_key(percentile: float, metric: str) -> str:
@@ -41,13 +49,14 @@ def traffic(one: Replication, chosen: Mask, since_ns: int, percentiles: Sequence
     counts = np.bincount(one.outcome[chosen], minlength=len(Outcome))
     duration = (one.end_ns - since_ns) / NS_PER_S
     inputs = int(one.requests.prompt_tokens[rows].sum(dtype=np.int64))
-    outputs = int(one.requests.output_tokens[rows].sum(dtype=np.int64))
+    outputs = int(metrics.answer_tokens(one)[rows].sum(dtype=np.int64))
     out: Measures = {
         "duration": duration,
         "completed": len(rows),
-        "failed": int(counts[Outcome.REJECTED]),
+        "failed": int(counts[list(WITHOUT_ANSWER)].sum()),
         "in_flight": int(counts[Outcome.IN_FLIGHT]),
         "not_sent": int(counts[Outcome.NOT_SENT]),
+        **{key: int(counts[outcome]) for outcome, key in WITHOUT_ANSWER.items()},
         "total_input_tokens": inputs,
         "total_output_tokens": outputs,
         "request_throughput": ratio(len(rows), duration),
@@ -108,7 +117,7 @@ def hardware(one: Replication, replicas: Sequence[ReplicaInfo], chosen: Mask) ->
     """Utilisation and queueing of some replicas over the whole run, from their counters.
 
     mfu: model FLOPs over the peak of the weights' precision; hbm_utilisation: bytes read over peak bandwidth;
-    kv_cache_usage: mean share of KV blocks in use. All three over the run's whole time, idle time included.
+    kv_cache_usage: mean share of KV blocks in use. All over the time in which the replicas served, idle time included.
 
     Args:
         one: the replication.
@@ -120,16 +129,20 @@ def hardware(one: Replication, replicas: Sequence[ReplicaInfo], chosen: Mask) ->
         return float(one.counters[name][chosen].sum())
 
     used = [info for info, wanted in zip(replicas, chosen, strict=True) if wanted]
-    seconds = one.end_ns / NS_PER_S
-    blocks = sum(info.num_gpu_blocks - 1 for info in used)
+    ready_ns: list[int] = one.counters["ready_ns"][chosen].tolist()
+
+    def offered(each: Iterable[float]) -> float:
+        """Sum over the replicas of what each offers at any time, times the ns in which it served."""
+        return sum(size * ns for size, ns in zip(each, ready_ns, strict=True))
+
     waiting = total("waiting_ns")
     held = {name: total(f"waiting_{name}_ns") for name in ("seats", "blocks", "budget")}
     held["next_step"] = max(waiting - sum(held.values()), 0.0)
     return {
-        "busy": ratio(total("busy_ns"), one.end_ns * len(used)),
-        "mfu": ratio(total("flops"), seconds * sum(info.peak_flops for info in used)),
-        "hbm_utilisation": ratio(total("bytes"), seconds * sum(info.hbm_bytes_per_s for info in used)),
-        "kv_cache_usage": ratio(total("block_ns"), blocks * one.end_ns),
+        "busy": ratio(total("busy_ns"), sum(ready_ns)),
+        "mfu": ratio(total("flops"), offered(info.peak_flops for info in used) / NS_PER_S),
+        "hbm_utilisation": ratio(total("bytes"), offered(info.hbm_bytes_per_s for info in used) / NS_PER_S),
+        "kv_cache_usage": ratio(total("block_ns"), offered(info.num_gpu_blocks - 1 for info in used)),
         "communication": ratio(total("comm_fs"), total("device_fs")),
         "device": ratio(total("device_fs"), total("busy_ns") * FS_PER_NS),
         "steps": total("steps"),
@@ -150,12 +163,12 @@ def waiting_share(one: Replication) -> float | None:
 
 
 def objective(one: Replication, chosen: Mask, limits_ms: Mapping[str, float]) -> tuple[int, Measures]:
-    """How many chosen requests are good, and what share is good, was rejected or breaks each limit."""
+    """How many chosen requests are good, and what share is good, had no answer for which reason, breaks each limit."""
     judged = metrics.judge(one, limits_ms, chosen)
-    shares: Measures = {
-        "good_share": ratio(judged.good, judged.judged),
-        "missed_rejected": ratio(int(np.count_nonzero(chosen & (one.outcome == Outcome.REJECTED))), judged.judged),
-    }
+    shares: Measures = {"good_share": ratio(judged.good, judged.judged)}
+    counts = np.bincount(one.outcome[chosen], minlength=len(Outcome))
+    for outcome, key in WITHOUT_ANSWER.items():
+        shares[f"missed_{key.removesuffix('_requests')}"] = ratio(int(counts[outcome]), judged.judged)
     for name, missed in judged.missed.items():
         shares[f"missed_{name}"] = ratio(missed, judged.judged)
     return judged.good, shares

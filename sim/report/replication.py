@@ -1,16 +1,18 @@
 """One replication measured as a whole, by request class and by pool: at the best estimate and for every draw alike."""
 
-from collections.abc import Sequence
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 
 from sim import metrics
 from sim.metrics import Mask
 from sim.report import measure
+from sim.report.cost import cost, pool_costs
+from sim.report.fleet import fleet, under_fire
 from sim.report.measure import PERCENTILES, ratio
 from sim.report.objective import Objective, objectives
-from sim.result import Measured, Measures, Outcome, ReplicaInfo, Replication, Run
+from sim.result import Measured, Measures, Outcome, Replication, Run
 from sim.stats import Truncation, mser5
 
 
@@ -35,40 +37,20 @@ def measured(run: Run, one: Replication, cut: Truncation | None) -> Measured:
     return Measured(_whole(run, one, kept, since, good), tuple(by_class), tuple(_pools(run, one)))
 
 
-def usd_per_hour(replicas: Sequence[ReplicaInfo]) -> float | None:
-    """What the replicas cost together; None if one of them has no price."""
-    total = 0.0
-    for info in replicas:
-        if info.usd_per_gpu_hour is None:
-            return None
-        total += info.gpus * info.usd_per_gpu_hour
-    return total
-
-
 def _whole(run: Run, one: Replication, kept: Mask, since: int, good: float | None) -> Measures:
     whole = measure.traffic(one, kept, since, PERCENTILES)
-    goodput = ratio(good, whole["duration"])
-    usd = usd_per_hour(run.replicas)
     whole |= measure.inter_token(one, PERCENTILES)
     whole |= measure.peaks(one, np.flatnonzero(kept & (one.outcome == Outcome.FINISHED)))
     whole |= measure.hardware(one, run.replicas, np.ones(len(run.replicas), np.bool_))
-    return whole | {
-        "request_goodput": goodput,
+    whole |= {
+        "request_goodput": ratio(good, whole["duration"]),
         "waiting_share": measure.waiting_share(one),
         "kv_cache_usage_peak": float(one.gauges.kv_cache_usage.max(initial=0.0)),
         "preempted_requests": int(np.count_nonzero(one.preemptions)),
         "warm_up_requests": int(np.count_nonzero(~kept)),
-        "usd_per_1m_output_tokens": _unit_cost(usd, whole["output_throughput"], 1e6),
-        "usd_per_1m_total_tokens": _unit_cost(usd, whole["total_token_throughput"], 1e6),
-        "usd_per_1k_good_requests": _unit_cost(usd, goodput, 1e3),
     }
-
-
-def _unit_cost(usd: float | None, per_second: float | None, unit: float) -> float | None:
-    """USD for `unit` tokens or requests at a rate a second, at `usd` an hour."""
-    if usd is None:
-        return None
-    return ratio(usd * unit, per_second * 3600 if per_second else None)
+    whole |= cost(one, run, whole)
+    return whole | (fleet(run, one, kept) if under_fire(run) else {})
 
 
 def _class(one: Replication, kept: Mask, index: int, since: int, aim: Objective, *, alone: bool) -> Measures:
@@ -80,4 +62,6 @@ def _class(one: Replication, kept: Mask, index: int, since: int, aim: Objective,
 
 def _pools(run: Run, one: Replication) -> list[Measures]:
     names = np.array([info.pool for info in run.replicas])
-    return [measure.hardware(one, run.replicas, names == name) for name, _ in groupby(names.tolist())]
+    scenario: dict[str, Any] = run.scenario
+    costs = {pool["pool"]: found for pool, found in zip(scenario["fleet"], pool_costs(one, run), strict=True)}
+    return [measure.hardware(one, run.replicas, names == name) | costs[name] for name, _ in groupby(names.tolist())]

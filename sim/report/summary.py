@@ -6,11 +6,16 @@ from enum import StrEnum
 from itertools import groupby
 from typing import Any
 
+import numpy as np
+
 from sim.report.bottleneck import bottleneck
+from sim.report.fleet import under_fire
+from sim.report.goodput import Goodput, bin_width_ns, bins, goodput
 from sim.report.objective import Objective, objectives
-from sim.report.replication import measured, usd_per_hour, warm_up
+from sim.report.recovery import Recovery, minutes_to_recover, recovery
+from sim.report.replication import measured, warm_up
 from sim.report.warnings import warnings
-from sim.result import Measured, Measures, Run
+from sim.result import Measured, Measures, ReplicaInfo, Run
 from sim.stats import Interval, next_value, t_interval
 
 Values = Mapping[str, Interval]
@@ -65,13 +70,20 @@ class Summary:
     classes: tuple[ClassSummary, ...]
     pools: tuple[PoolSummary, ...]
     usd_per_hour: float | None
-    """Of the fleet; None if some pool has no price."""
+    """Of the fleet as it stands in the scenario, at list price; None if some pool has no price."""
+    usd_p10_p90: Mapping[str, tuple[float, float]]
+    """10th and 90th percentile over the replications, of the keys of `values` in USD; none with one replication."""
     verdict: Verdict | None
-    """Missed if any class misses, else undecided if any is, else met; None without an SLO."""
+    """Missed if any class or the availability misses, else undecided if any is, else met; None without an SLO."""
     bottleneck: str
     warnings: tuple[str, ...]
     draws: int
     """Posterior draws of the calibration that were simulated; 0 without a calibration."""
+    availability_verdict: Verdict | None
+    """None without slo.availability."""
+    goodput: Goodput | None
+    """Through time. None, as `recovery`, where nothing failed and nothing was expected to."""
+    recovery: Recovery | None
 
     def __getitem__(self, key: str) -> Interval:
         """Return one of `values`."""
@@ -103,6 +115,8 @@ def summarise(run: Run) -> Summary:
         _join([row[i] for row in rows], [(drawn[i], best[i]) for drawn, best in pairs]) for i in range(len(rows[0]))
     )
     classes = tuple(_class_summary(aim, found) for aim, found in zip(aims, parts[: len(aims)], strict=True))
+    available = _availability(run, values)
+    through_time, recovered = _through_time(run, aims) if under_fire(run) else (None, None)
     return Summary(
         name=str(run.scenario["name"]),
         model=str(run.scenario["model"]),
@@ -112,11 +126,15 @@ def summarise(run: Run) -> Summary:
         values=values,
         classes=classes,
         pools=_pools(run, parts[len(aims) :]),
-        usd_per_hour=usd_per_hour(run.replicas),
-        verdict=_overall([one.verdict for one in classes]),
+        usd_per_hour=_list_price(run.replicas),
+        usd_p10_p90=_spread([row[0] for row in rows]),
+        verdict=_overall([*(one.verdict for one in classes), available]),
         bottleneck=bottleneck(values, {one.name: one.values for one in classes if one.slo_ms}),
         warnings=warnings(run, values, [cut.converged for cut in cuts if cut is not None]),
         draws=len(run.draws),
+        availability_verdict=available,
+        goodput=through_time,
+        recovery=recovered,
     )
 
 
@@ -144,6 +162,18 @@ def _class_summary(aim: Objective, values: Values) -> ClassSummary:
     return ClassSummary(aim.name, values, aim.limits_ms, aim.percentile, verdict)
 
 
+def _availability(run: Run, values: Values) -> Verdict | None:
+    required: float | None = run.scenario["slo"].get("availability")  # type: ignore[attr-defined]
+    return None if required is None else _verdict(values["availability"], required / 100)
+
+
+def _through_time(run: Run, aims: Sequence[Objective]) -> tuple[Goodput, Recovery]:
+    width_ns = bin_width_ns(run.replications)
+    sorted_in = [bins(one, aims, width_ns) for one in run.replications]
+    pairs = zip(sorted_in, run.replications, strict=True)
+    return goodput(sorted_in), recovery([minutes_to_recover(found, one.timeline) for found, one in pairs])
+
+
 def _verdict(share: Interval, required: float) -> Verdict:
     """Judge the share by all that leaves it open; by its value where that is unknown (one replication, no draws)."""
     if share.mean is None:
@@ -167,6 +197,23 @@ def _pools(run: Run, values: Sequence[Values]) -> tuple[PoolSummary, ...]:
         gpus = sum(info.gpus for info in infos)
         pools.append(PoolSummary(name, first.model, first.gpu, len(infos), gpus, first.step_time_label, found))
     return tuple(pools)
+
+
+def _list_price(replicas: Sequence[ReplicaInfo]) -> float | None:
+    """What the replicas cost together; None if one of them has no price."""
+    total = 0.0
+    for info in replicas:
+        if info.usd_per_gpu_hour is None:
+            return None
+        total += info.gpus * info.usd_per_gpu_hour
+    return total
+
+
+def _spread(replications: Sequence[Measures]) -> Mapping[str, tuple[float, float]]:
+    keys = [key for key in replications[0] if key.startswith("usd_") and not key.startswith("usd_share")]
+    known = {key: [usd for one in replications if (usd := one[key]) is not None] for key in keys}
+    tails = {key: np.percentile(values, (10, 90)) for key, values in known.items() if len(values) > 1}
+    return {key: (float(low), float(high)) for key, (low, high) in tails.items()}
 
 
 def _without_draws(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -2,14 +2,24 @@
 
 from collections.abc import Mapping, Sequence
 
+from sim.report.fleet import at_random
+from sim.report.incidents import incidents
 from sim.result import Run
 from sim.stats import Interval
+
+_WITHOUT_ANSWER = {
+    "lost_requests": "lost: their replica died with their last try, or none was ready.",
+    "shed_requests": "shed: admission turned their last try away or dropped it from the queue.",
+    "timed_out_requests": "given up: their clients' patience ended with their last try.",
+    "rejected_requests": "rejected, as vLLM does when prompt + max_tokens exceeds max_model_len.",
+}
 
 
 def warnings(run: Run, values: Mapping[str, Interval], converged: Sequence[bool]) -> tuple[str, ...]:
     """List the reservations about a run, gravest first; `converged`: MSER-5 of each replication, if it was used."""
     found = [
         *_unfinished(values),
+        *_luck(run),
         *_growth(run, values),
         *_steady(values, converged),
         *_replications(run, values),
@@ -21,9 +31,7 @@ def warnings(run: Run, values: Mapping[str, Interval], converged: Sequence[bool]
 
 
 def _unfinished(values: Mapping[str, Interval]) -> list[str]:
-    completed, failed, in_flight, not_sent = (
-        values[key].mean or 0.0 for key in ("completed", "failed", "in_flight", "not_sent")
-    )
+    completed, in_flight, not_sent = (values[key].mean or 0.0 for key in ("completed", "in_flight", "not_sent"))
     found = []
     if not completed:
         found.append("No request finished: there are no latencies.")
@@ -35,9 +43,24 @@ def _unfinished(values: Mapping[str, Interval]) -> list[str]:
         )
     if not_sent:
         found.append(f"{_count(not_sent)} never sent: the clock stopped before.")
-    if failed:
-        found.append(f"{_count(failed)} rejected, as vLLM does when prompt + max_tokens exceeds max_model_len.")
-    return found
+    ended = ((values[key].mean or 0.0, words) for key, words in _WITHOUT_ANSWER.items())
+    return found + [f"{_count(mean)} {words}" for mean, words in ended if mean]
+
+
+def _luck(run: Run) -> list[str]:
+    """Failures at random and hardly any in sight."""
+    seen = sum(len(incidents(one.timeline)[0]) for one in run.replications)
+    if seen > 1 or not at_random(run):
+        return []
+    return [
+        f"{'Only one incident' if seen else 'No incident'} occurred in {_replicated(run)}: the availability shown "
+        "rests on luck, which only a longer run or more replications average out."
+    ]
+
+
+def _replicated(run: Run) -> str:
+    count = len(run.replications)
+    return "the one replication" if count == 1 else f"all {count} replications"
 
 
 def _count(mean: float) -> str:

@@ -1,11 +1,26 @@
 """Runs made by hand for the tests of reports: no simulator, every number chosen."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from sim.request import Requests
-from sim.result import COUNTERS, Gauges, Outcome, ReplicaInfo, Replication, Run
+from sim.result import (
+    COUNTERS,
+    Cause,
+    Ending,
+    Gauges,
+    Leases,
+    Outcome,
+    ReplicaInfo,
+    Replication,
+    Run,
+    State,
+    Timeline,
+    Tries,
+)
+from sim.scenario.fleet import Pool
 
 MS = 1_000_000
 S = 1_000_000_000
@@ -59,6 +74,7 @@ def replication(drawn: Requests, sent, scheduled, first, last, *, outcome=None, 
     for name, value in (counters or {}).items():
         row[name] = value
     end = int(last.max()) if end is None else end
+    row["ready_ns"] = end
     inside = outcome <= Outcome.FINISHED
     row["system_ns"] = (np.where(outcome == Outcome.FINISHED, last, end) - sent)[inside].sum(dtype=np.float64)
     return Replication(
@@ -78,10 +94,95 @@ def replication(drawn: Requests, sent, scheduled, first, last, *, outcome=None, 
         itl_count=count,
         counters=row,
         gauges=Gauges(
-            np.array([0, S], np.int64), np.array([0, 1], np.int32), np.array([0, 0], np.int32), np.array([0.0, 0.5])
+            time_ns=np.array([0, S], np.int64),
+            running=np.array([0, 1], np.int32),
+            waiting=np.array([0, 0], np.int32),
+            kv_cache_usage=np.array([0.0, 0.5]),
+            ready=np.array([1, 1], np.int32),
         ),
+        ended_ns=np.where(outcome == Outcome.FINISHED, last, -1),
+        tries=tries([]),
+        timeline=timeline([]),
+        leases=leases([(0, 0, 0, 4, 0, end)]),
         end_ns=end,
     )
+
+
+def tries(rows) -> Tries:
+    """Rows: request, sent_ns, queued_ns, left_ns, replica, ending, tokens, produced, cached_tokens."""
+    return Tries(*_columns(rows, "iqqqibqii"))
+
+
+def timeline(rows) -> Timeline:
+    """Rows: time_ns, replica, node, state, cause."""
+    return Timeline(*_columns(rows, "qiibb"))
+
+
+def leases(rows) -> Leases:
+    """Rows: node, pool, zone, gpus, start_ns, end_ns."""
+    return Leases(*_columns(rows, "iiiiqq"))
+
+
+def _columns(rows, kinds):
+    return [np.array([row[i] for row in rows], kind) for i, kind in enumerate(kinds)]
+
+
+def under_fire() -> Replication:
+    """Two replicas, 10 s, one request of every outcome; the first replica dies with its node after 3 s."""
+    outcome = [
+        Outcome.FINISHED,
+        Outcome.FINISHED,  # at its second try
+        Outcome.FAILED,
+        Outcome.SHED,
+        Outcome.TIMED_OUT,
+        Outcome.IN_FLIGHT,
+        Outcome.REJECTED,
+        Outcome.NOT_SENT,
+    ]
+    sent = np.array([0, 0, 1, 2, 4, 9, 1, -1])
+    one = replication(
+        requests([100] * 8, [11] * 8, np.maximum(sent, 0) * S),
+        sent=np.where(sent >= 0, sent * S, -1),
+        scheduled=_seconds([1, 5, 1, -1, 4, 9, -1, -1]),
+        first=_seconds([2, 6, -1, -1, 6, 9.5, -1, -1]),
+        last=_seconds([4, 8, -1, -1, 9, 9.6, -1, -1]),
+        outcome=outcome,
+        end=10 * S,
+    )
+    counters = np.concatenate([one.counters, one.counters])
+    counters["ready_ns"], counters["system_ns"] = [3 * S, 10 * S], [9 * S, 9 * S]
+    each = [  # request, sent, queued, left, replica, ending, tokens, produced, cached
+        (0, 0, 0, 4, 1, Ending.ANSWERED, 110, 11, 0),
+        (1, 0, 0, 3, 0, Ending.LOST, 103, 4, 0),
+        (2, 1, 1, 3, 0, Ending.LOST, 60, 0, 0),
+        (6, 1, -1, -1, -1, Ending.REJECTED, 0, 0, 0),
+        (3, 2, -1, -1, -1, Ending.SHED, 0, 0, 0),
+        (4, 4, 4, 9, 1, Ending.ABANDONED, 110, 11, 0),
+        (1, 5, 5, 8, 1, Ending.ANSWERED, 78, 11, 32),
+        (5, 9, 9, -1, 1, Ending.OPEN, 101, 2, 0),
+    ]
+    return replace(
+        one,
+        queued_ns=_seconds([0, 5, 1, -1, 4, 9, -1, -1]),
+        replica=np.array([1, 1, 0, -1, 1, 1, -1, -1], np.int32),
+        ended_ns=_seconds([4, 8, 3, 2, 7, -1, -1, -1]),
+        itl_ns=np.array([200 * MS, 100 * MS]),
+        itl_count=np.array([30, 4]),
+        counters=counters,
+        tries=tries([(row[0], *(t * S if t >= 0 else -1 for t in row[1:4]), *row[4:]) for row in each]),
+        timeline=timeline(
+            [
+                (0, 0, 0, State.READY, Cause.PLAN),
+                (0, 1, 1, State.READY, Cause.PLAN),
+                (3 * S, 0, 0, State.DEAD, Cause.NODE),
+            ]
+        ),
+        leases=leases([(0, 0, 0, 4, 0, 3 * S), (1, 0, 0, 4, 0, 10 * S)]),
+    )
+
+
+def _seconds(times):
+    return np.array([round(t * S) if t >= 0 else -1 for t in times], np.int64)
 
 
 def random_replication(seed: int, n: int = 200, **kwargs) -> Replication:
@@ -118,17 +219,39 @@ COUNTS = {
 }
 
 
-def run(replications: Sequence[Replication], *, slo=None, state="terminating", classes=(), arrivals=None) -> Run:
+def run(
+    replications: Sequence[Replication],
+    *,
+    slo=None,
+    state="terminating",
+    classes=(),
+    arrivals=None,
+    replicas=None,
+    **scenario,
+) -> Run:
+    """`replicas`: default so many of REPLICA as the first replication has; `scenario`: more of its blocks."""
     workload = {"kind": "synthetic", "arrivals": arrivals or {"kind": "poisson", "request_rate": 5.0}}
+    replicas = replicas or (REPLICA,) * len(replications[0].counters)
     return Run(
         scenario={
             "name": "by-hand",
             "model": "deepseek-llm-67b",
             "workload": workload | {"classes": list(classes)},
+            "fleet": [_pool(info).model_dump(mode="json") for info in dict.fromkeys(replicas)],
             "slo": slo or {},
             "run": {"seed": 7, "replications": len(replications), "state": state},
+            **scenario,
         },
         provenance={"date": "20260101-000000", "scenario_sha256": "0123456789abcdef"},
-        replicas=(REPLICA,),
+        replicas=tuple(replicas),
         replications=tuple(replications),
+    )
+
+
+def _pool(info: ReplicaInfo) -> Pool:
+    return Pool(
+        pool=info.pool,
+        gpu=info.gpu,
+        tensor_parallel_size=info.gpus,
+        usd_per_gpu_hour=info.usd_per_gpu_hour,
     )

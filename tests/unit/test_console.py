@@ -95,8 +95,11 @@ def test_the_report_fits_80_columns(record, factors):
     drawn = replace(
         one.requests, klass=one.requests.klass + (one.sent_ns % 2).astype("int16"), classes=("chat", "code")
     )
-    mixed = replace(record, replications=(replace(one, requests=drawn, counters=one.counters.repeat(2)),) * 2)
-    mixed = replace(mixed, replicas=(REPLICA, replace(REPLICA, pool="burst", gpu="h200-141gb")))
+    mixed = run(
+        (replace(one, requests=drawn, counters=one.counters.repeat(2)),) * 2,
+        slo={"ttft_ms": 700.0, "tpot_ms": 60.0},
+        replicas=(REPLICA, replace(REPLICA, pool="burst", gpu="h200-141gb")),
+    )
     text = printed(with_draws(mixed, *factors))
     assert max(map(len, text.splitlines())) <= 80
     assert "\n  chat: " in text

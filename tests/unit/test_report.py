@@ -92,7 +92,7 @@ def test_pools_are_told_apart():
     other = replace(REPLICA, pool="burst", gpus=8, peak_flops=4e15)
     counters = np.concatenate([one.counters, one.counters])
     counters["busy_ns"][1] = 5 * S
-    found = summarise(replace(run([replace(one, counters=counters)]), replicas=(REPLICA, other)))
+    found = summarise(run([replace(one, counters=counters)], replicas=(REPLICA, other)))
     base, burst = found.pools
     assert (base.pool, base.gpus, burst.pool, burst.gpus) == ("base", 4, "burst", 8)
     assert base.values["busy"].mean == 4 * burst.values["busy"].mean
@@ -250,6 +250,8 @@ def test_what_a_reader_must_know_is_said(three):
         ({"last_token_ns": 0}, "last token"),
         ({"last_token_ns": 10**15}, "after the end"),
         ({"answer_token_ns": 1}, "answer"),
+        ({"ended_ns": 1}, "before its last token"),
+        ({"ended_ns": 10**15}, "after the end"),
     ],
 )
 def test_invariants_notice_a_broken_record(three, change, problem):
@@ -272,7 +274,8 @@ def test_invariants_notice_lost_and_surplus_tokens(three):
     started = replace(three[0], outcome=np.where(np.arange(200) == 100, Outcome.IN_FLIGHT, Outcome.FINISHED))
     counters = three[0].counters.copy()
     counters["system_ns"] = (left - three[0].sent_ns).sum()
-    check_invariants(replace(started, counters=counters))  # its tokens so far may or may not have been logged
+    ended = np.where(np.arange(200) == 100, -1, three[0].ended_ns)
+    check_invariants(replace(started, counters=counters, ended_ns=ended))  # its tokens so far may or may not have been logged
 
 
 def test_invariants_hold_the_engines_integral_against_the_requests_own_times(three):

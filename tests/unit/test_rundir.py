@@ -9,8 +9,8 @@ from sim import rundir
 from sim.errors import InputError
 from sim.report import BenchResult, summarise
 from sim.request import Requests
-from sim.result import Gauges, Outcome, Replication
-from tests.unit.synthetic_run import MS, random_replication, replication, requests, run
+from sim.result import Gauges, Leases, Outcome, Replication, Timeline, Tries
+from tests.unit.synthetic_run import MS, random_replication, replication, requests, run, timeline, under_fire
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def record():
 def same(a, b):
     if isinstance(a, np.ndarray):
         return np.array_equal(a, b)
-    if isinstance(a, Requests | Replication | Gauges):
+    if isinstance(a, Requests | Replication | Gauges | Tries | Timeline | Leases):
         return all(same(getattr(a, field.name), getattr(b, field.name)) for field in fields(a))
     return a == b
 
@@ -116,3 +116,27 @@ def test_a_damaged_run_is_one_sentence(record, tmp_path, victim):
     (there / "run.json").unlink()
     with pytest.raises(InputError, match=r"no run\.json"):
         rundir.read(there)
+
+
+def test_a_fleet_under_fire_comes_back_too(tmp_path):
+    fire = under_fire()
+    calm = replace(fire, timeline=timeline([]))
+    record = run([calm, fire, fire], slo={"availability": 99.0})
+    back = rundir.read(rundir.write(record, summarise(record), tmp_path / "a"))
+    for ours, theirs in zip(back.replications, record.replications, strict=True):
+        assert same(ours, theirs)
+        for name in ("tries", "timeline", "leases"):
+            table, expected = getattr(ours, name), getattr(theirs, name)
+            assert all(getattr(table, f.name).dtype == getattr(expected, f.name).dtype for f in fields(table))
+    assert summarise(back) == summarise(record)
+    assert json.loads((tmp_path / "a" / "summary.json").read_text())["goodput"]["sent"]["mean"] == [6.0]
+    other = replace(record, replications=(calm, fire, calm))
+    assert rundir.write(other, summarise(record), tmp_path / "a").name == "a-2"  # the timeline tells them apart
+
+
+def test_a_run_of_an_older_version_is_refused_in_a_sentence(record, tmp_path):
+    there = rundir.write(record, summarise(record), tmp_path / "a")
+    (there / "tries.parquet").unlink()
+    with pytest.raises(InputError, match="damaged") as caught:
+        rundir.read(there)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,84 @@
+"""How long the fleet takes to serve as well as before, after each incident, and whether it ever does.
+
+An incident is one or several failures, each within a minute of the one before. Time is seen in the bins of
+sim/report/goodput.py, by the time at which requests were sent. The yardstick is the share of good requests (of those
+that could be judged) in the whole bins before the first incident that has any before it; it serves for all incidents.
+
+An incident is over with the first bin, from that of its first failure on, that holds requests and from which on the
+share of good ones is at least 95 % of the yardstick, taken over all bins that begin within 60 s of the bin's own start
+or of the incident's last failure, whichever is later. Requests must have been sent for these 60 s: the last ones of a
+run find a fleet that nobody else asks any more, and prove nothing. (Only an incident in the last minute is judged by
+what is left of it.) The time to recover runs from the first failure to the start of that bin; it is 0 if no request
+that was sent since says otherwise. Without such a bin the fleet did not recover.
+
+An incident is left out if no good request was sent before it, for want of a yardstick, or none at all after it.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sim.report.goodput import Bins
+from sim.report.incidents import incidents
+from sim.result import Timeline
+from sim.stats import clopper_pearson
+from sim.units import NS_PER_S
+
+AS_GOOD = 0.95
+HOLD_NS = 60 * NS_PER_S
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """The incidents of all replications."""
+
+    incidents: int
+    recovered: int
+    share_low: float
+    """95 % interval of the share that recovers (Clopper-Pearson, incidents taken as independent)."""
+    share_high: float
+    median_minutes: float | None
+    """Of those that recovered."""
+    longest_minutes: float | None
+
+
+def minutes_to_recover(sorted_in: Bins, timeline: Timeline) -> list[float | None]:
+    """Return the minutes that one replication took to recover from each incident, None where it did not."""
+    judged, good = (np.concatenate([[0], each.cumsum()]) for each in (sorted_in.judged, sorted_in.good))
+    width, size = sorted_in.width_ns, len(sorted_in.judged)
+    yardstick = None
+    found: list[float | None] = []
+    for first, last in zip(*(each.tolist() for each in incidents(timeline)), strict=True):
+        begin = first // width
+        before = min(begin, size)
+        if yardstick is None and good[before]:
+            yardstick = good[before] / judged[before]
+        if yardstick is None or begin >= size or judged[size] == judged[begin]:
+            continue
+        starts = np.arange(begin, size)
+        ends = np.minimum(-(-(np.maximum(starts * width, last) + HOLD_NS) // width), size)
+        seen, well = judged[ends] - judged[starts], good[ends] - good[starts]
+        ok = (sorted_in.judged[starts] > 0) & (well >= AS_GOOD * yardstick * seen)
+        in_last_minute = last + HOLD_NS > sorted_in.last_ns
+        ok &= in_last_minute | (starts * width + HOLD_NS <= sorted_in.last_ns)
+        if not ok.any():
+            found.append(None)
+            continue
+        over = int(starts[ok.argmax()])
+        spotless = judged[over] == judged[begin]
+        found.append(0.0 if spotless else (over * width - first) / (60 * NS_PER_S))
+    return found
+
+
+def recovery(replications: Iterable[Sequence[float | None]]) -> Recovery:
+    """Join what `minutes_to_recover` found in each replication."""
+    every = [minutes for one in replications for minutes in one]
+    known = [minutes for minutes in every if minutes is not None]
+    return Recovery(
+        len(every),
+        len(known),
+        *clopper_pearson(len(known), len(every)),
+        median_minutes=float(np.median(known)) if known else None,
+        longest_minutes=max(known, default=None),
+    )
