@@ -36,5 +36,4 @@ def recount(steps: Steps) -> tuple[float, float, float]:
 
 if __name__ == "__main__":
     for preset, trace in PRESETS.items():
-        _, steps, _ = recording(TracedReclaims(kind="trace", trace=trace), Path())
-        print(preset, *recount(steps))
+        print(preset, *recount(recording(TracedReclaims(kind="trace", trace=trace), Path())[1]))

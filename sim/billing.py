@@ -36,8 +36,8 @@ def amortised(owned: Owned) -> float:
 def billed_ns(leases: Leases, cost: Cost) -> Int64s:
     """Time that each lease is billed for: at least the minimum, then up to a multiple of the granularity."""
     billed = np.maximum(leases.end_ns - leases.start_ns, seconds_to_ns(cost.minimum_s))
-    grain = seconds_to_ns(cost.granularity_s)
-    return -(-billed // grain) * grain if grain else billed
+    grain = max(seconds_to_ns(cost.granularity_s), 1)
+    return np.asarray(-(-billed // grain) * grain, np.int64)
 
 
 def lease_usd(leases: Leases, fleet: Sequence[Pool], prices: Sequence[float | None], cost: Cost) -> Floats:
@@ -82,7 +82,7 @@ def _path(start: Int64s, end: Int64s, billed: Int64s, zone: Zone | None, price: 
 def gpu_hours(leases: Leases, pools: int) -> Floats:
     """Leased GPU-hours of each pool, not rounded up."""
     hours = leases.gpus * ((leases.end_ns - leases.start_ns) / NS_PER_HOUR)
-    return np.bincount(leases.pool, hours, pools)
+    return np.bincount(leases.pool, hours, pools).astype(np.float64, copy=False)
 
 
 def energy_kwh(energy: Energy, tdp_w: float, leased_h: float, busy_h: float) -> float:
