@@ -20,11 +20,11 @@ from vllm.v1.core.sched.output import SchedulerOutput
 from vllm.v1.core.sched.scheduler import Scheduler
 from vllm.v1.kv_cache_interface import FullAttentionSpec, KVCacheConfig, KVCacheGroupSpec
 from vllm.v1.outputs import ModelRunnerOutput
-from vllm.v1.request import Request
+from vllm.v1.request import Request, RequestStatus
 from vllm.v1.structured_output import StructuredOutputManager
 
 from tests.oracle.case import Config, Req, Step
-from tests.oracle.drive import drive
+from tests.oracle.drive import Abort, drive
 
 LLAMA = {
     "architectures": ["LlamaForCausalLM"],
@@ -118,6 +118,9 @@ class RealScheduler:
             )
         )
 
+    def abort(self, id: int) -> bool:
+        return bool(self.scheduler.finish_requests(f"{id:06d}", RequestStatus.FINISHED_ABORTED))
+
     def unfinished(self) -> bool:
         return bool(self.scheduler.has_unfinished_requests())
 
@@ -168,6 +171,6 @@ class RealScheduler:
         return tuple(int(id) for id in before if id not in self.scheduler.requests)
 
 
-def run_real(config: Config, reqs: Sequence[Req]) -> list[Step]:
+def run_real(config: Config, reqs: Sequence[Req], aborts: Sequence[Abort] = ()) -> list[Step]:
     """Drive the real scheduler through the requests."""
-    return drive(RealScheduler(config), config, reqs)
+    return drive(RealScheduler(config), config, reqs, aborts)

@@ -6,7 +6,8 @@ import pytest
 
 from tests.engine.vllm import require_vllm
 from tests.oracle.case import Config, Req, Step
-from tests.oracle.cases import random_case
+from tests.oracle.cases import random_aborts, random_case
+from tests.oracle.drive import Abort
 from tests.oracle.kernel import run_kernel
 from tests.oracle.naive import run_naive
 
@@ -27,21 +28,43 @@ def first_difference(config: Config, reqs: list[Req], real: list[Step], ours: li
     return f"{config}\nreal has {len(real)} steps, ours {len(ours)}\nrequests {reqs}"
 
 
-def check(chunk: int) -> None:
+def check(config: Config, reqs: list[Req], aborts: list[Abort], seed: int) -> None:
+    real = run_real(config, reqs, aborts)
+    for run in (run_naive, run_kernel):
+        ours = run(config, reqs, aborts)
+        assert ours == real, f"{run.__name__}, case {seed}: " + first_difference(config, reqs, real, ours)
+
+
+def check_chunk(chunk: int) -> None:
     for seed in range(chunk * CHUNK, (chunk + 1) * CHUNK):
         config, reqs = random_case(Random(seed))
-        real = run_real(config, reqs)
-        for run in (run_naive, run_kernel):
-            ours = run(config, reqs)
-            assert ours == real, f"{run.__name__}, case {seed}: " + first_difference(config, reqs, real, ours)
+        check(config, reqs, [], seed)
+
+
+def check_chunk_with_aborts(chunk: int) -> None:
+    for seed in range(chunk * CHUNK, (chunk + 1) * CHUNK):
+        rng = Random(seed)
+        config, reqs = random_case(rng)
+        check(config, reqs, random_aborts(rng, reqs), seed)
 
 
 @pytest.mark.parametrize("chunk", range(6))
 def test_same_steps_in_300_cases(chunk: int) -> None:
-    check(chunk)
+    check_chunk(chunk)
+
+
+@pytest.mark.parametrize("chunk", range(6))
+def test_same_steps_in_300_cases_with_aborts(chunk: int) -> None:
+    check_chunk_with_aborts(chunk)
 
 
 @pytest.mark.full
 @pytest.mark.parametrize("chunk", range(6, 66))
 def test_same_steps_in_3000_more_cases(chunk: int) -> None:
-    check(chunk)
+    check_chunk(chunk)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("chunk", range(6, 66))
+def test_same_steps_in_3000_more_cases_with_aborts(chunk: int) -> None:
+    check_chunk_with_aborts(chunk)

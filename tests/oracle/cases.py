@@ -3,6 +3,7 @@
 from random import Random
 
 from tests.oracle.case import Config, Req
+from tests.oracle.drive import Abort
 
 
 def random_case(rng: Random) -> tuple[Config, list[Req]]:
@@ -35,6 +36,14 @@ def random_case(rng: Random) -> tuple[Config, list[Req]]:
         watermark=rng.choice([0.0, 0.0, 0.0, 0.01, 0.1, 0.3]),
         async_scheduling=rng.random() < 0.4,
     ), reqs
+
+
+def random_aborts(rng: Random, reqs: list[Req]) -> list[Abort]:
+    """Clients that give up: some at once, most while their request waits or runs, some after its end."""
+    share = rng.choice([0.2, 0.5, 1.0])
+    patience = rng.choice([1, 5, 30, 100])
+    leaving = [req for req in reqs if rng.random() < share]
+    return [Abort(req.arrival_step + rng.randint(0, patience), rng.random() < 0.5, req.id) for req in leaving]
 
 
 def _usable_blocks(rng: Random, reqs: list[Req], block_size: int) -> int:

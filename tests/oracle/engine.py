@@ -20,12 +20,15 @@ oldest batch and applies its outputs. Hence:
   step k: the call there plans a step that starts at once, and the one after it is scheduled at the same instant.
 
 Both. A call that plans nothing takes no time. With nothing in flight, the engine sleeps 1 ms and calls again if the
-call preempted somebody (core.py:1613-1617); otherwise it waits for the next arrival: nothing else can change the state.
+call preempted somebody (core.py:1613-1617); otherwise it waits for the next arrival or abort: nothing else can change
+the state. Aborts come before the outputs of a step that ends at that instant (core.py, `_process_aborts_queue`). An
+engine that hangs goes on taking requests and aborts; after a crash a new one is there at once, with nothing in it.
 """
 
 from collections import deque
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Literal, NamedTuple
 
 import simpy
 
@@ -35,6 +38,15 @@ from tests.oracle.case import Config, Req
 from tests.oracle.naive import Chunk, NaiveScheduler
 
 RETRY_NS = 1_000_000
+
+
+class Act(NamedTuple):
+    """What is done to an engine from outside."""
+
+    at: int
+    do: Literal["add", "abort", "halt", "crash"]
+    req: Req | None = None
+    """To add or abort."""
 
 
 @dataclass(slots=True)
@@ -48,6 +60,10 @@ class Times:
     cached_tokens: int = 0
     """Prefix-cache hit at the first admission."""
     preemptions: int = 0
+    left_ns: int = -1
+    """When it was aborted, or its engine crashed."""
+    tokens: int = 0
+    """Scheduled for it in all."""
 
     @property
     def first_token_ns(self) -> int:
@@ -89,59 +105,112 @@ class NaiveEngine:
     def __init__(self, config: Config, cost: StepCost) -> None:
         self.config = config
         self.cost = cost
-        self.shapes: list[StepShape] = []
-        """Of every step of the last run."""
 
     def run(self, reqs: Sequence[Req], arrival_ns: Sequence[int]) -> list[Times]:
         """Serve the requests; `arrival_ns` replaces their arrival_step."""
-        self.shapes = []
-        env = simpy.Environment(initial_time=0)
-        timed = [replace(req, arrival_step=ns) for req, ns in zip(reqs, arrival_ns, strict=True)]
-        times = {req.id: Times() for req in reqs}
-        env.process(self._serve(env, timed, times))
-        env.run()
+        sent = sorted(zip(arrival_ns, reqs, strict=True), key=lambda one: (one[0], one[1].id))
+        times = self.play([Act(at, "add", req) for at, req in sent])
         return [times[req.id] for req in reqs]
 
-    def _serve(self, env: simpy.Environment, reqs: list[Req], times: dict[int, Times]) -> Generator[simpy.Event]:
+    def play(self, script: Sequence[Act]) -> dict[int, Times]:
+        """Serve what a script adds, in order of time; returns what happened to each request, by id."""
+        self.shapes: list[StepShape] = []
+        """Of every step that ended."""
+        self.aborted: list[bool] = []
+        """Of each abort, whether the request was there."""
+        self.lost: list[list[int]] = []
+        """Requests running and then waiting at each crash."""
+        self.block_ns = self.system_ns = self.waiting_ns = 0
+        """Integrals over time of blocks in use, requests in the engine, requests in its queue."""
+        self._script = deque(script)
+        self._times = {act.req.id: Times() for act in script if act.do == "add" and act.req is not None}
+        env = simpy.Environment(initial_time=0)
+        env.process(self._live(env))
+        env.run()
+        return self._times
+
+    def _live(self, env: simpy.Environment) -> Generator[simpy.Event]:
+        while self._script:
+            yield from self._serve(env, NaiveScheduler(self.config))
+
+    def _serve(self, env: simpy.Environment, scheduler: NaiveScheduler) -> Generator[simpy.Event]:
+        """From a fresh start to the next crash, or until there is nothing left to do."""
         depth = 2 if self.config.async_scheduling else 1
-        scheduler = NaiveScheduler(self.config)
-        pending = deque(sorted(reqs, key=lambda req: (req.arrival_step, req.id)))
         ends: deque[int] = deque()
         device_free = 0
-        while True:
-            while pending and pending[0].arrival_step <= now(env):
-                scheduler.add(pending.popleft())
+        while (yield from self._wait(env, scheduler, now(env))):
             planned = preempted = False
             if scheduler.unfinished():
-                step = scheduler.schedule(call=0)
-                for id, hit in step.cached:
-                    record = times[id]
-                    if record.first_scheduled_ns < 0:
-                        record.first_scheduled_ns = now(env)
-                        record.cached_tokens = hit
-                    record.last_scheduled_ns = now(env)
-                for id in step.preempted:
-                    times[id].preemptions += 1
-                planned, preempted = bool(step.scheduled), bool(step.preempted)
+                planned, preempted = self._schedule(scheduler, now(env))
             if planned:
-                self.shapes.append(step_shape(scheduler.in_flight[-1]))
-                device_free = max(now(env), device_free) + step_ns(self.cost, self.shapes[-1])
+                took = step_ns(self.cost, step_shape(scheduler.in_flight[-1]))
+                device_free = max(now(env), device_free) + took
                 ends.append(device_free)
             if len(ends) == depth or (ends and not planned):
-                yield env.timeout(ends.popleft() - now(env))
-                self._apply(scheduler, times, now(env))
-            elif preempted and not ends:
-                yield env.timeout(RETRY_NS)
-            elif not ends:
-                if not pending:
+                if not (yield from self._wait(env, scheduler, ends.popleft())):
                     return
-                yield env.timeout(pending[0].arrival_step - now(env))
+                self._apply(scheduler, now(env))
+            elif not ends:
+                if not preempted and not self._script:
+                    return
+                until = now(env) + RETRY_NS if preempted else self._script[0].at
+                if not (yield from self._wait(env, scheduler, until)):
+                    return
 
-    def _apply(self, scheduler: NaiveScheduler, times: dict[int, Times], at: int) -> None:
+    def _wait(self, env: simpy.Environment, scheduler: NaiveScheduler, until: int) -> Generator[simpy.Event, None, bool]:
+        """Let time pass and do what the script says on the way; False if the engine died or hangs for ever."""
+        hung = False
+        while self._script and (hung or self._script[0].at <= until):
+            act = self._script.popleft()
+            yield from self._pass(env, scheduler, act.at)
+            if act.do == "crash":
+                lost = [state.req.id for state in (*scheduler.running, *scheduler.waiting)]
+                self.lost.append(lost)
+                for id in lost:
+                    self._times[id].left_ns = act.at
+                return False
+            if act.do == "halt":
+                hung = True
+                continue
+            assert act.req is not None
+            if act.do == "add":
+                scheduler.add(replace(act.req, arrival_step=act.at))
+            else:
+                self.aborted.append(scheduler.abort(act.req.id))
+                if self.aborted[-1]:
+                    self._times[act.req.id].left_ns = act.at
+        if not hung:
+            yield from self._pass(env, scheduler, until)
+        return not hung
+
+    def _pass(self, env: simpy.Environment, scheduler: NaiveScheduler, until: int) -> Generator[simpy.Event]:
+        span = until - now(env)
+        yield env.timeout(span)
+        self.block_ns += span * (self.config.num_gpu_blocks - 1 - len(scheduler.pool.free))
+        self.system_ns += span * (len(scheduler.running) + len(scheduler.waiting))
+        self.waiting_ns += span * len(scheduler.waiting)
+
+    def _schedule(self, scheduler: NaiveScheduler, at: int) -> tuple[bool, bool]:
+        """Call schedule(): whether it planned and whether it preempted something."""
+        step = scheduler.schedule(call=0)
+        for id, hit in step.cached:
+            record = self._times[id]
+            if record.first_scheduled_ns < 0:
+                record.first_scheduled_ns = at
+                record.cached_tokens = hit
+            record.last_scheduled_ns = at
+        for id in step.preempted:
+            self._times[id].preemptions += 1
+        for id, tokens in step.scheduled:
+            self._times[id].tokens += tokens
+        return bool(step.scheduled), bool(step.preempted)
+
+    def _apply(self, scheduler: NaiveScheduler, at: int) -> None:
+        self.shapes.append(step_shape(scheduler.in_flight[0]))
         batch = [(chunk.state, chunk.state.known) for chunk in scheduler.in_flight[0]]
         finished = scheduler.update()
         for state, known in batch:
             if state.known > known:
-                times[state.req.id].token_ns.append(at)
+                self._times[state.req.id].token_ns.append(at)
         for id in finished:
-            times[id].finished = True
+            self._times[id].finished = True

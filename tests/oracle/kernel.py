@@ -12,7 +12,7 @@ from sim.kernel.layout import FINISHED, NIL, WAITING
 from sim.request import Requests
 from sim.steptime.cost import StepCost
 from tests.oracle.case import Config, Req, Step
-from tests.oracle.drive import drive
+from tests.oracle.drive import Abort, drive
 from tests.oracle.engine import Times
 
 
@@ -100,7 +100,11 @@ class KernelScheduler:
         row = self._state.requests[index]
         row.arrival_ns = req.arrival_step
         row.status = WAITING
+        row.replica = 0
         _push(self._box, index)
+
+    def abort(self, id: int) -> bool:
+        return self._engines.abort(self._index[id], 0)
 
     def unfinished(self) -> bool:
         replica = self._state.replicas[0]
@@ -136,7 +140,7 @@ class KernelScheduler:
         slot = self._in_flight.popleft()
         entries = self._state.entries[: self._state.plans[0, slot].entries, slot]
         batch = [int(entry.request) for entry in entries]
-        open_before = [i for i in batch if self._state.requests[i].status != FINISHED]
+        open_before = [i for i in batch if self._state.requests[i].status < FINISHED]
         _commit(self._box, slot)
         self._free_slots.append(slot)
         return tuple(self._ids[i] for i in open_before if self._state.requests[i].status == FINISHED)
@@ -168,9 +172,9 @@ class KernelScheduler:
         return queue
 
 
-def run_kernel(config: Config, reqs: Sequence[Req]) -> list[Step]:
+def run_kernel(config: Config, reqs: Sequence[Req], aborts: Sequence[Abort] = ()) -> list[Step]:
     """Drive the compiled scheduler through the requests."""
-    return drive(KernelScheduler(config, reqs), config, reqs)
+    return drive(KernelScheduler(config, reqs), config, reqs, aborts)
 
 
 def run_kernel_engine(

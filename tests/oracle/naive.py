@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from tests.oracle.case import Config, Req, Step
-from tests.oracle.drive import drive
+from tests.oracle.drive import Abort, drive
 
 BlockKey = tuple[int, int]
 """Content of a full block and of all before it: stream of its last token, index in the request."""
@@ -128,6 +128,13 @@ class NaiveScheduler:
     def unfinished(self) -> bool:
         return bool(self.running or self.waiting)
 
+    def abort(self, id: int) -> bool:
+        """finish_requests() with FINISHED_ABORTED: False if the request is not here."""
+        found = next((state for state in (*self.running, *self.waiting) if state.req.id == id), None)
+        if found is not None:
+            self._finish(found)
+        return found is not None
+
     def schedule(self, call: int) -> Step:
         config = self.config
         budget = config.max_num_batched_tokens
@@ -201,7 +208,7 @@ class NaiveScheduler:
             state.in_flight -= tokens
             state.stale -= tokens if stale else 0
             if state.finished or not samples:
-                continue  # finished: the step after EOS was wasted
+                continue  # the step after EOS or an abort was wasted
             state.known += 1
             if not stale and self.config.async_scheduling:
                 state.placeholders -= 1
@@ -245,7 +252,7 @@ class NaiveScheduler:
         if state.running:
             self.running.remove(state)
             self._release(state)
-        else:  # preempted while its last token was in flight
+        else:  # aborted, or preempted while its last token was in flight
             self.waiting.remove(state)
 
     def _enqueue(self, state: State, *, front: bool) -> None:
@@ -311,6 +318,6 @@ class NaiveScheduler:
         state.registered = 0
 
 
-def run_naive(config: Config, reqs: Sequence[Req]) -> list[Step]:
+def run_naive(config: Config, reqs: Sequence[Req], aborts: Sequence[Abort] = ()) -> list[Step]:
     """Drive the naive scheduler through the requests."""
-    return drive(NaiveScheduler(config), config, reqs)
+    return drive(NaiveScheduler(config), config, reqs, aborts)
