@@ -67,10 +67,10 @@ def test_gcp_lines_supersede_what_was_padded_beyond_them(tmp_path):
     text = (
         "2021-12-10, 23:58:00, 80\n2021-12-10, 23:59:00, 80\n2021-12-11, 00:00:00, 80\n"
         "2021-12-10, 23:59:00, 70\n2021-12-11, 00:00:00, 70\n2021-12-11, 00:01:00, 70\n"
-        "2021-12-11, 00:05:00, 90\n"
+        "2021-12-11, 00:00:13, 58\n2021-12-11, 00:01:13, 58\n2021-12-11, 00:05:00, 90\n"
     )
     market = read(tmp_path, text, "gcp")
-    assert steps(market) == [(0, 80), (60, 70)]
+    assert steps(market) == [(0, 80), (60, 70), (133, 58)]
     assert market.period_ns == 7 * MINUTE
 
 
@@ -97,6 +97,7 @@ def test_named_traces_are_recounted(trace_id, monkeypatch, tmp_path):
     lines = [line for line in content.decode().splitlines() if line]
     by_minute, length_s = MINUTES[trace.format if lines[0][0] != "[" else "segments"](lines)
     assert market.period_ns == length_s * NS_PER_S
+    assert (np.diff(market.times_ns) > 0).all()
     starts = market.times_ns[None, :] <= (np.arange(len(by_minute)) * MINUTE)[:, None]
     assert market.nodes[starts.sum(axis=1) - 1].tolist() == by_minute
 

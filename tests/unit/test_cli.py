@@ -15,6 +15,7 @@ import pytest
 
 from sim.scenario.schema import schema_json
 from sim.workload import named
+from sim.workload.named_spot import SPOT_TRACES
 from ui.cli import main
 from ui.commands.progress import progress
 
@@ -204,9 +205,9 @@ def test_data_list_says_where_each_trace_lies(capsys, tmp_path, monkeypatch):
     place.write_text("")
     assert main(["data", "list"]) == 0
     out = capsys.readouterr().out
-    assert all(trace in out for trace in named.TRACES)
+    assert all(trace in out for trace in (*named.TRACES, *SPOT_TRACES))
     assert str(place) in out
-    assert out.count("not on this machine") == len(named.TRACES) - 1
+    assert out.count("not on this machine") == len(named.TRACES) + len(SPOT_TRACES) - 1
 
 
 def test_data_get_from_a_server(capsys, tmp_path, monkeypatch):
