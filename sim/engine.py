@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,14 +94,19 @@ class Engines:
         It has the same content and priority. Where its answer's length differs it is `output_tokens`, and max_tokens
         is raised to that if it is less.
         """
-        row = self._used
-        if row == len(self.state.requests):
-            room = np.zeros(2 * row, REQUEST).view(np.recarray)
-            room[:row] = self.state.requests
-            self.state = self.state._replace(requests=room)
-            self.box = box(self.state)
+        row, tries = self._used, self.state.requests
         if output_tokens is None:
-            output_tokens = int(self.state.requests["output_tokens"][request])
+            output_tokens = int(tries["output_tokens"][request])
+        if row == len(tries):
+            room = np.zeros(2 * row, REQUEST).view(np.recarray)
+            room[:row] = tries
+            self._replace(requests=room)
+        table = self.state.table
+        width = _table_width(int(tries["prompt_tokens"][request]) + output_tokens, self.state.replicas)
+        if width > table.shape[1]:
+            wider = np.zeros((len(table), 2 * width), np.int32)
+            wider[:, : table.shape[1]] = table
+            self._replace(table=wider)
         rows.another(self.box, row, request, output_tokens)
         self._used += 1
         return row
@@ -205,6 +211,10 @@ class Engines:
         self._long_itl.clear()
         return itl_ns, itl_count
 
+    def _replace(self, **arrays: NDArray[Any]) -> None:
+        self.state = self.state._replace(**arrays)
+        self.box = box(self.state)
+
     def _empty_logs(self) -> None:
         state, clock = self.state, self._clock
         n, m = int(clock["itl"]), int(clock["long_itl"])
@@ -226,8 +236,6 @@ def _state(
     seats = sum(one.max_num_seqs for one in chosen)
     largest = max(one.max_num_seqs for one in chosen)
     longest = int((requests.prompt_tokens.astype(np.int64) + requests.output_tokens).max())
-    longest = min(longest, max(one.max_model_len for one in chosen))
-    width = longest // min(one.block_size for one in chosen) + 1
     blocks = np.zeros(sum(one.num_gpu_blocks for one in chosen), BLOCK).view(np.recarray)
     cost_rows, tables = pack(costs, weight_bytes)
     number = np.arange(len(chosen), dtype=np.int32)
@@ -243,7 +251,7 @@ def _state(
         heap=np.stack([number, number], axis=1),
         seats=np.full(seats, NIL, np.int32).astype(SEAT).view(np.recarray),
         running=np.arange(seats, dtype=np.int32),
-        table=np.zeros((seats, width), np.int32),
+        table=np.zeros((seats, _table_width(longest, replicas)), np.int32),
         blocks=blocks,
         buckets=np.full(int(sum(replicas["bucket_mask"] + 1)), NIL, np.int32),
         plans=np.zeros((len(chosen), 2), PLAN).view(np.recarray),
@@ -258,6 +266,11 @@ def _state(
     )
     rows.reset(state)
     return state
+
+
+def _table_width(tokens: int, replicas: NDArray[np.void]) -> int:
+    """KV blocks of a request of so many tokens, at most."""
+    return min(tokens, int(replicas["max_model_len"].max())) // int(replicas["block_size"].min()) + 1
 
 
 def _first_tries(requests: Requests, priority: NDArray[np.int32]) -> NDArray[np.void]:

@@ -157,7 +157,9 @@ class NaiveEngine:
                 if not (yield from self._wait(env, scheduler, until)):
                     return
 
-    def _wait(self, env: simpy.Environment, scheduler: NaiveScheduler, until: int) -> Generator[simpy.Event, None, bool]:
+    def _wait(
+        self, env: simpy.Environment, scheduler: NaiveScheduler, until: int
+    ) -> Generator[simpy.Event, None, bool]:
         """Let time pass and do what the script says on the way; False if the engine died or hangs for ever."""
         hung = False
         while self._script and (hung or self._script[0].at <= until):
