@@ -11,7 +11,7 @@ from rich.text import Text
 
 from sim.report import ClassSummary, PoolSummary, Summary, to_bench_json
 from sim.result import Run
-from ui import console_fleet
+from ui import console_cost, console_fleet
 from ui.page import count, drawn, half, heading, number, paragraph, plain, rule, share
 
 _PERCENTILES = ("90", "95", "99")
@@ -61,7 +61,10 @@ def render(run: Run, summary: Summary, saved: Path | None = None) -> Text:
         console_fleet.availability(page, summary, slo.get("availability"))
         console_fleet.failures(page, summary)
         console_fleet.work(page, summary)
-    _cost(page, summary)
+    if "availability" in summary.values or console_cost.named(run):
+        console_cost.cost(page, summary)
+    else:
+        _cost(page, summary)
     heading(page, "Bottleneck")
     paragraph(page, summary.bottleneck)
     if summary.warnings:
