@@ -7,7 +7,7 @@ from datetime import datetime
 import numpy as np
 import pytest
 
-from sim.capacity import capacity
+from sim.capacity import capacity, recording
 from sim.errors import InputError
 from sim.scenario.market import TracedReclaims
 from sim.units import NS_PER_S
@@ -90,7 +90,10 @@ def test_parcae_reads_segments_and_counts(tmp_path):
 @pytest.mark.parametrize("trace_id", SPOT_TRACES)
 def test_named_traces_are_recounted(trace_id, monkeypatch, tmp_path):
     monkeypatch.setenv("TRILEMMA_DATA", str(DATA))
-    market = capacity(TracedReclaims(kind="trace", trace=trace_id), tmp_path)
+    which = TracedReclaims(kind="trace", trace=trace_id)
+    market = capacity(which, tmp_path)
+    entries = [time for time, _ in recording(which, tmp_path)[1]]
+    assert entries == sorted(entries)
     trace = SPOT_TRACES[trace_id]
     content = named.locate(trace_id).read_bytes()
     assert (hashlib.sha256(content).hexdigest(), len(content)) == (trace.sha256, trace.bytes)
