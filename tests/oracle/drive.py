@@ -49,8 +49,8 @@ def drive(scheduler: Scheduler, config: Config, reqs: Sequence[Req], aborts: Seq
     called, and unless the queue of batches still has room aborts are read again and the outputs of the oldest batch
     are processed. An empty batch has no outputs and is not kept. Passes are numbered; while the engine has nothing to
     do the number jumps to the next arrival. The run also ends when schedule() plans nothing, preempts nothing, no
-    batch is in flight and no request or abort is to come: the head of the queue can never be served (vLLM goes on trying every
-    millisecond).
+    batch is in flight and no request or abort is to come: the head of the queue can never be served (vLLM goes on
+    trying every millisecond).
     """
     depth = 2 if config.async_scheduling else 1
     pending = deque(sorted(reqs, key=lambda req: (req.arrival_step, req.id)))
