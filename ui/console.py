@@ -141,12 +141,14 @@ def _hardware(page: Text, summary: Summary) -> None:
     if len(summary.pools) > 1:
         for pool in summary.pools:
             _pool(page, pool)
+            if "availability" in summary.values:
+                number(page, "    Mean ready replicas", pool.values["mean_ready_replicas"])
     heading(page, "Communication")
     share(page, "  Collectives, of device time (%)", summary["communication"])
 
 
 def _pool(page: Text, pool: PoolSummary) -> None:
-    page.append(f"  {pool.pool}: {pool.replicas} x {pool.gpus // pool.replicas} {pool.gpu}, {pool.model}\n")
+    page.append(f"  {pool.pool}: {pool.replicas} x {pool.gpus_per_replica} {pool.gpu}, {pool.model}\n")
     for key, words in _SHARES.items():
         share(page, f"    {words} (%)", pool.values[key])
 

@@ -2,7 +2,7 @@
 
 from sim.report.bench import BenchResult, to_bench_json
 from sim.report.goodput import Goodput, Series
-from sim.report.invariants import InvariantError, check_invariants
+from sim.report.invariants import InvariantError, check_invariants, check_paid
 from sim.report.recovery import Recovery
 from sim.report.replication import measured, warm_up
 from sim.report.summary import ClassSummary, PoolSummary, Summary, Verdict, summarise
@@ -18,6 +18,7 @@ __all__ = [
     "Summary",
     "Verdict",
     "check_invariants",
+    "check_paid",
     "measured",
     "summarise",
     "to_bench_json",

@@ -1,6 +1,6 @@
-"""What failures, refusals and impatience did to requests and replicas, and the work that was lost to them.
+"""What failures, refusals and impatience did to requests, and the work that was lost to them.
 
-All but the numbers of the fleet itself (failures, replicas) leave out the warm-up, as latencies do.
+All but the failures leave out the warm-up, as latencies do.
 """
 
 from typing import Any
@@ -43,7 +43,6 @@ def fleet(run: Run, one: Replication, kept: Mask) -> Measures:
     re_prefilled_tokens: prompt tokens that such tries computed (again), without what they found cached.
     wasted_tokens: tokens, prompt and output, of tries that ended without an answer; wasted_share: of all computed.
     failures_crash, _hang, _gpu, _node, _zone, _spot: how often, see sim/report/incidents.py.
-    mean_ready_replicas: replicas that served, averaged over the run.
 
     Args:
         run: for the scenario.
@@ -57,9 +56,7 @@ def fleet(run: Run, one: Replication, kept: Mask) -> Measures:
     if slo.get("availability"):
         out["error_budget_used"] = ratio(ratio(unanswered, answered + unanswered), 1 - slo["availability"] / 100)
     out |= _work(one, kept)
-    out |= {FAILURE_KEYS[cause]: count for cause, count in failures(one.timeline).items()}
-    out["mean_ready_replicas"] = ratio(float(one.counters["ready_ns"].sum()), one.end_ns)
-    return out
+    return out | {FAILURE_KEYS[cause]: count for cause, count in failures(one.timeline).items()}
 
 
 def _work(one: Replication, kept: Mask) -> Measures:

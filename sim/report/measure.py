@@ -118,6 +118,7 @@ def hardware(one: Replication, replicas: Sequence[ReplicaInfo], chosen: Mask) ->
 
     mfu: model FLOPs over the peak of the weights' precision; hbm_utilisation: bytes read over peak bandwidth;
     kv_cache_usage: mean share of KV blocks in use. All over the time in which the replicas served, idle time included.
+    mean_ready_replicas: how many served, averaged over the run.
 
     Args:
         one: the replication.
@@ -152,6 +153,7 @@ def hardware(one: Replication, replicas: Sequence[ReplicaInfo], chosen: Mask) ->
         "prefix_cache_hit_rate": ratio(total("prefix_hits"), total("prefix_queries")),
         "peak_running": float(one.counters["peak_running"][chosen].max(initial=0)),
         "mean_waiting": ratio(waiting, one.end_ns),
+        "mean_ready_replicas": ratio(sum(ready_ns), one.end_ns),
         **{f"waiting_for_{name}": ratio(part, waiting) for name, part in held.items()},
     }
 

@@ -15,7 +15,7 @@ from sim.report.objective import Objective, objectives
 from sim.report.recovery import Recovery, minutes_to_recover, recovery
 from sim.report.replication import measured, warm_up
 from sim.report.warnings import warnings
-from sim.result import Measured, Measures, ReplicaInfo, Run
+from sim.result import Measured, Measures, Run
 from sim.stats import Interval, next_value, t_interval
 
 Values = Mapping[str, Interval]
@@ -51,8 +51,10 @@ class PoolSummary:
     model: str
     gpu: str
     replicas: int
+    """At the start, as the scenario says."""
     gpus: int
-    """Of all its replicas."""
+    """Of all these."""
+    gpus_per_replica: int
     step_time_label: str
     values: Values
 
@@ -126,7 +128,7 @@ def summarise(run: Run) -> Summary:
         values=values,
         classes=classes,
         pools=_pools(run, parts[len(aims) :]),
-        usd_per_hour=_list_price(run.replicas),
+        usd_per_hour=_list_price(run),
         usd_p10_p90=_spread([row[0] for row in rows]),
         verdict=_overall([*(one.verdict for one in classes), available]),
         bottleneck=bottleneck(values, {one.name: one.values for one in classes if one.slo_ms}),
@@ -189,23 +191,30 @@ def _overall(verdicts: Sequence[Verdict | None]) -> Verdict | None:
 
 
 def _pools(run: Run, values: Sequence[Values]) -> tuple[PoolSummary, ...]:
-    pools = []
     members = groupby(run.replicas, key=lambda info: info.pool)
+    wanted = _wanted(run)
+    pools = []
     for (name, group), found in zip(members, values, strict=True):
-        infos = list(group)
-        first = infos[0]
-        gpus = sum(info.gpus for info in infos)
-        pools.append(PoolSummary(name, first.model, first.gpu, len(infos), gpus, first.step_time_label, found))
+        one, n = next(group), wanted[name]
+        pools.append(PoolSummary(name, one.model, one.gpu, n, n * one.gpus, one.gpus, one.step_time_label, found))
     return tuple(pools)
 
 
-def _list_price(replicas: Sequence[ReplicaInfo]) -> float | None:
-    """What the replicas cost together; None if one of them has no price."""
+def _wanted(run: Run) -> Mapping[str, int]:
+    """Replicas of each pool at the start; `run.replicas` has places for all that may come."""
+    scenario: dict[str, Any] = run.scenario
+    return {pool["pool"]: pool["replicas"] for pool in scenario["fleet"]}
+
+
+def _list_price(run: Run) -> float | None:
+    """What the fleet of the scenario costs an hour; None if one of its replicas has no price."""
+    prices = {info.pool: (info.gpus, info.usd_per_gpu_hour) for info in run.replicas}
     total = 0.0
-    for info in replicas:
-        if info.usd_per_gpu_hour is None:
+    for pool, replicas in _wanted(run).items():
+        gpus, usd = prices.get(pool, (0, None))
+        if replicas and usd is None:
             return None
-        total += info.gpus * info.usd_per_gpu_hour
+        total += replicas * gpus * (usd or 0.0)
     return total
 
 

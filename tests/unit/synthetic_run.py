@@ -1,5 +1,6 @@
 """Runs made by hand for the tests of reports: no simulator, every number chosen."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -237,7 +238,7 @@ def run(
             "name": "by-hand",
             "model": "deepseek-llm-67b",
             "workload": workload | {"classes": list(classes)},
-            "fleet": [_pool(info).model_dump(mode="json") for info in dict.fromkeys(replicas)],
+            "fleet": [_pool(info, count).model_dump(mode="json") for info, count in Counter(replicas).items()],
             "slo": slo or {},
             "run": {"seed": 7, "replications": len(replications), "state": state},
             **scenario,
@@ -248,10 +249,11 @@ def run(
     )
 
 
-def _pool(info: ReplicaInfo) -> Pool:
+def _pool(info: ReplicaInfo, count: int) -> Pool:
     return Pool(
         pool=info.pool,
         gpu=info.gpu,
         tensor_parallel_size=info.gpus,
+        replicas=count,
         usd_per_gpu_hour=info.usd_per_gpu_hour,
     )

@@ -275,7 +275,9 @@ def test_invariants_notice_lost_and_surplus_tokens(three):
     counters = three[0].counters.copy()
     counters["system_ns"] = (left - three[0].sent_ns).sum()
     ended = np.where(np.arange(200) == 100, -1, three[0].ended_ns)
-    check_invariants(replace(started, counters=counters, ended_ns=ended))  # its tokens so far may or may not have been logged
+    check_invariants(
+        replace(started, counters=counters, ended_ns=ended)
+    )  # its tokens so far may or may not have been logged
 
 
 def test_invariants_hold_the_engines_integral_against_the_requests_own_times(three):

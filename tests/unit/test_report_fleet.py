@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from sim import metrics
-from sim.report import BenchResult, InvariantError, Verdict, check_invariants, summarise, to_bench_json
+from sim.report import BenchResult, InvariantError, Verdict, check_invariants, check_paid, summarise, to_bench_json
 from sim.report.fleet import fleet
 from sim.report.incidents import failures, incidents
 from sim.result import Cause, Ending, Outcome, State
-from tests.unit.synthetic_run import S, leases, random_replication, run, timeline, under_fire
+from tests.unit.synthetic_run import REPLICA, S, leases, random_replication, run, timeline, under_fire
 
 
 @pytest.fixture
@@ -173,17 +173,28 @@ def test_invariants_notice_tries_out_of_order(fire):
 
 
 @pytest.mark.parametrize(
-    ("rows", "problem"),
-    [
-        ([(0, 0, 0, 4, 5 * S, 3 * S)], "starts before it ends"),
-        ([(0, 0, 0, 4, 0, 11 * S)], "after the end"),
-        ([(0, 0, 0, 4, 5 * S, 9 * S), (1, 0, 0, 4, 0, 9 * S), (0, 0, 0, 4, 0, 6 * S)], "leased twice"),
-    ],
+    ("row", "problem"),
+    [((0, 0, 0, 4, 5 * S, 3 * S), "starts before it ends"), ((0, 0, 0, 4, 0, 11 * S), "after the end")],
 )
-def test_invariants_notice_a_broken_lease(fire, rows, problem):
-    check_invariants(replace(fire, leases=leases([(0, 0, 0, 4, 5 * S, 9 * S), (0, 0, 0, 4, 0, 5 * S)])))
+def test_invariants_notice_a_broken_lease(fire, row, problem):
     with pytest.raises(InvariantError, match=problem):
-        check_invariants(replace(fire, leases=leases(rows)))
+        check_invariants(replace(fire, leases=leases([row])))
+
+
+def test_who_serves_is_paid_for(fire):
+    check_paid(fire, (REPLICA, REPLICA))
+    short = leases([(0, 0, 0, 4, 0, 3 * S), (1, 0, 0, 4, 1, 10 * S)])
+    with pytest.raises(InvariantError, match="only 51999999996 were leased"):
+        check_paid(replace(fire, leases=short), (REPLICA, REPLICA))
+
+
+def test_places_that_are_filled_later_are_no_replicas_of_the_scenario(fire):
+    record = run([fire])
+    record.scenario["fleet"][0]["replicas"] = 1
+    summary = summarise(record)
+    assert (summary.pools[0].replicas, summary.pools[0].gpus, summary.usd_per_hour) == (1, 4, 10.0)
+    record.scenario["fleet"][0]["replicas"] = 0
+    assert summarise(record).usd_per_hour == 0.0
 
 
 def test_invariants_notice_time_served_beyond_the_run_and_ends_that_are_none(fire):
