@@ -96,7 +96,8 @@ class Bench:
         return self._serve(self._deployments)
 
     def _serve(self, deployments: Sequence[Deployment]) -> Prediction:
-        one = serve(self.point.loaded.scenario, deployments, self._requests, 0)
+        loaded = self.point.loaded
+        one = serve(loaded.scenario, deployments, self._requests, 0, loaded.base_dir)
         rows = metrics.finished(one)
         means = {name: float(getattr(metrics, name)(one, rows).mean()) for name in ("ttft", "tpot", "e2el")}
         seconds = float(one.last_token_ns[rows].max() - one.sent_ns[rows].min()) / NS_PER_S

@@ -14,7 +14,7 @@ _CHUNK = 1 << 16
 """Requests that are Python objects at a time."""
 
 Send = Callable[[int, bool], bool]
-"""Sends a request (index, watched); False if it was refused at once."""
+"""Sends a request (index, watched); False if it was settled at once. A watched one is told of when it is settled."""
 
 
 class Clients:
@@ -31,7 +31,9 @@ class Clients:
         self.sent_ns = np.full(len(requests), -1, np.int64)
         self.to_send = len(requests)
         """Requests not sent yet."""
-        world.on_end = self._ended
+        self.on_all_sent: Callable[[], None] = _ignore
+        """Called when the last one has been sent."""
+        world.on_end = self.settled
         world.process(self._arrivals())
 
     def _arrivals(self) -> Generator[simpy.Event, None, None]:
@@ -59,9 +61,12 @@ class Clients:
         if not self._send(request, watched):
             refused = self._world.timeout(0, value=request)
             assert refused.callbacks is not None
-            refused.callbacks.append(lambda event: self._ended(event.value))
+            refused.callbacks.append(lambda event: self.settled(event.value))
+        if self.to_send == 0:
+            self.on_all_sent()
 
-    def _ended(self, request: int) -> None:
+    def settled(self, request: int) -> None:
+        """A request was answered, refused or given up: its place is free, and its session goes on."""
         self._free += 1
         following = self._next_turn.get(request)
         if following is not None:
@@ -74,3 +79,7 @@ class Clients:
 def _next_turns(after: NDArray[np.int32]) -> dict[int, int]:
     later = np.flatnonzero(after >= 0)
     return dict(zip(after[later].tolist(), later.tolist(), strict=True))
+
+
+def _ignore() -> None:
+    """Nobody asked."""

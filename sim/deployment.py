@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from sim import catalog, steptime
+from sim.billing import usd_per_gpu_hour
 from sim.catalog.types import Gpu, Layout, Model
 from sim.defaults import EngineDefaults, engine_defaults
 from sim.engine import EngineLimits
@@ -149,7 +150,7 @@ def _deploy(scenario: Scenario, index: int, base_dir: Path, draw: int | None) ->
         step_time=step_time,
         cost=step_time.cost(defaults.max_num_batched_tokens, defaults.max_num_seqs),
         work=steptime.work_of(model, gpu, layout, engine, defaults),
-        usd_per_gpu_hour=_usd_per_gpu_hour(pool),
+        usd_per_gpu_hour=usd_per_gpu_hour(pool),
     )
 
 
@@ -157,10 +158,3 @@ def _engine(scenario: Scenario, pool: Pool) -> Engine:
     """The scenario's flags, with those that the pool states over them."""
     stated = {} if pool.engine is None else {key: getattr(pool.engine, key) for key in pool.engine.model_fields_set}
     return scenario.engine.model_copy(update=stated)
-
-
-def _usd_per_gpu_hour(pool: Pool) -> float | None:
-    if pool.usd_per_gpu_hour is not None:
-        return pool.usd_per_gpu_hour
-    price = catalog.price(pool.gpu, pool.market)
-    return None if price is None else price.usd_per_gpu_hour

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from sim.classes import class_models, serving_pools
 from sim.deployment import Deployment, deploy, extrapolations
-from sim.fleet import class_models, serving_pools
 from sim.request import Requests
 from sim.scenario.load import Loaded
 from sim.scenario.scenario import Scenario

@@ -45,6 +45,8 @@ class Ending(IntEnum):
     """The client went away, and the engine aborted it."""
     ABANDONED = 7
     """The client went away, and the engine was not told."""
+    REJECTED = 8
+    """Refused by the API server (HTTP 400), as it would be again."""
 
 
 class State(IntEnum):

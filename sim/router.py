@@ -21,7 +21,11 @@ class Router(Protocol):
     """Chooses among the replicas that serve one model."""
 
     def choose(self, request: int) -> int:
-        """Index, among its members, of the replica for a request that arrives now."""
+        """Index, among its members, of the replica for a request that arrives now; there must be one."""
+        ...
+
+    def change(self, members: NDArray[np.int32]) -> None:
+        """Choose among these replicas from now on."""
         ...
 
 
@@ -37,11 +41,22 @@ class View:
         state = world.engines.state
         self._gauges: dict[str, Loads] = {name: state.replicas[name] for name in ("running", "waiting", "free_blocks")}
         self._gauges["outstanding"] = state.outstanding
-        self._all = len(members) == len(state.replicas)
+        self._everyone = len(state.replicas)
+        self._all = len(members) == self._everyone
         self._world = world
         self._period = round(staleness_ms * NS_PER_MS)
         self._refreshing = False
         self._seen = self._now()
+
+    def change(self, members: NDArray[np.int32]) -> None:
+        """See these replicas from now on: those it knows as it knew them, new ones as they are."""
+        before, known = self.members, self._seen
+        self.members = members
+        self._all = len(members) == self._everyone
+        self._seen = self._now()
+        _, new, old = np.intersect1d(members, before, assume_unique=True, return_indices=True)
+        for name, values in known.items():
+            self._seen[name][new] = values[old]
 
     def _now(self) -> dict[str, Loads]:
         return {name: gauge[self.members] for name, gauge in self._gauges.items()}
@@ -82,6 +97,10 @@ class RoundRobin:
         self._turn = (self._turn + 1) % self._members
         return self._turn
 
+    def change(self, members: NDArray[np.int32]) -> None:
+        """Go on in turn among these."""
+        self._members = len(members)
+
 
 class Random:
     """Uniformly at random."""
@@ -93,6 +112,10 @@ class Random:
     def choose(self, request: int) -> int:  # noqa: ARG002
         """Any one."""
         return int(self._rng.integers(self._members))
+
+    def change(self, members: NDArray[np.int32]) -> None:
+        """Any of these."""
+        self._members = len(members)
 
 
 Score = Callable[[View], NDArray[Any]]
@@ -113,6 +136,10 @@ class LeastScore:
         self._turn += 1
         return index
 
+    def change(self, members: NDArray[np.int32]) -> None:
+        """The best of these."""
+        self._view.change(members)
+
 
 class PowerOfTwo:
     """The less loaded of two different random members (Mitzenmacher, IEEE TPDS 2001)."""
@@ -130,6 +157,10 @@ class PowerOfTwo:
         index = second if loads[second] < loads[first] else first
         self._view.sent(index)
         return index
+
+    def change(self, members: NDArray[np.int32]) -> None:
+        """Two of these."""
+        self._view.change(members)
 
 
 @dataclass(slots=True)
@@ -155,6 +186,10 @@ class PrefixAffinity:
         self.turn += 1
         return index
 
+    def change(self, members: NDArray[np.int32]) -> None:
+        """Among these."""
+        self.view.change(members)
+
 
 def _vllm_dp_score(view: View) -> NDArray[np.float64]:
     """Data-parallel score of vLLM 0.32, of one API server (vllm/v1/engine/core_client.py:1642-1697)."""
@@ -175,7 +210,7 @@ def _kv_pressure(view: View) -> NDArray[np.float64]:
 
 
 def build(router: RouterSpec, world: World, members: NDArray[np.int32], rng: np.random.Generator) -> Router:
-    """The router of a scenario, before the replicas `members` (int32, at least one)."""
+    """The router of a scenario, before the replicas `members` (int32)."""
     if isinstance(router, spec.RoundRobin):
         return RoundRobin(len(members))
     if isinstance(router, spec.Random):

@@ -5,11 +5,16 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 from sim import calibration
 from sim.clients import Clients
 from sim.deployment import Deployment, deploy, extrapolations, overreaches
-from sim.fleet import Fleet, build_engines
+from sim.disturbances import build_fleet
+from sim.fleet import Fleet
+from sim.gateway import Gateway
+from sim.places import build_engines, places
 from sim.provenance import provenance
 from sim.recorder import GaugeRecorder, record
 from sim.report import check_invariants, measured, warm_up
@@ -19,9 +24,10 @@ from sim.scenario.load import Loaded
 from sim.scenario.scenario import Scenario
 from sim.scenario.steptime import Calibrated
 from sim.streams import stream
+from sim.tries import Tries
 from sim.units import seconds_to_ns
 from sim.workload.draw import draw
-from sim.world import World
+from sim.world import Over, World
 
 Progress = Callable[[int, int], None]
 """Called with replications done and replications in all, those of the calibration's draws included."""
@@ -48,7 +54,7 @@ def simulate(loaded: Loaded, *, progress: Progress) -> Run:
     run = Run(
         scenario=scenario.model_dump(mode="json"),
         provenance=provenance(loaded.sha256, deployments, _warnings(said, deployments, replications)),
-        replicas=tuple(one.replica_info() for one in deployments for _ in range(one.pool.replicas)),
+        replicas=tuple(deployments[pool].replica_info() for pool in places(scenario).pools),
         replications=tuple(replications),
     )
     run = replace(run, draws=tuple(_serve_draws(loaded, run, in_all, progress)))
@@ -56,31 +62,67 @@ def simulate(loaded: Loaded, *, progress: Progress) -> Run:
     return run
 
 
-def serve(scenario: Scenario, deployments: Sequence[Deployment], requests: Requests, index: int) -> Replication:
+def serve(
+    scenario: Scenario, deployments: Sequence[Deployment], requests: Requests, index: int, base_dir: Path
+) -> Replication:
     """Simulate requests that were drawn for replication `index`, with that replication's random streams.
 
     Raises:
-        InputError: no pool serves a model that is asked for, or the engine would preempt without end.
+        InputError: no pool serves a model that is asked for, the engine would preempt without end, or a preset or file
+            of what happens to the fleet is wrong.
     """
-    world = World(build_engines(scenario, deployments, requests))
-    fleet = Fleet(world, scenario, deployments, requests, stream(scenario.run.seed, index, "router"))
-    clients = Clients(world, requests, fleet.send)
-
-    def at_work() -> bool:
-        return clients.to_send > 0 or fleet.in_frontend > 0 or world.engines.unfinished > 0
-
-    gauges = GaugeRecorder(world, at_work)
-    stop_ns = _stop(scenario)
-    with _no_garbage_collection():  # events make no cycles, and looking for them takes a tenth of the time
-        world.run(until=stop_ns)
-    result = record(world, deployments, requests, clients, fleet, gauges, stop_ns if at_work() else None)
+    rng = partial(stream, scenario.run.seed, index)
+    stand = places(scenario)
+    world = World(build_engines(scenario, deployments, stand, requests))
+    gateway = Gateway(world, scenario, deployments, stand, requests, rng("router"))
+    tries = Tries(world, scenario, requests, gateway, rng("clients"))
+    clients = Clients(world, requests, tries.send)
+    fleet = build_fleet(world, scenario, deployments, stand, gateway, base_dir, rng)
+    _connect(world, gateway, tries, clients, fleet)
+    gauges = GaugeRecorder(world, fleet.serving)
+    stopped = _run(world, scenario)
+    result = record(world, deployments, requests, clients, tries, fleet, gauges, stopped)
     check_invariants(result)
     return result
 
 
+def _connect(world: World, gateway: Gateway, tries: Tries, clients: Clients, fleet: Fleet) -> None:
+    """Tell everyone what they must hear of."""
+
+    def ended(row: int) -> None:
+        fleet.left(int(world.engines.state.requests["replica"][row]))
+        tries.answered(row)
+
+    def settled(request: int) -> None:
+        clients.settled(request)
+        if tries.abandons and world.over:
+            world.stop()
+
+    def all_sent() -> None:
+        if tries.abandons:
+            tries.watch_all()
+
+    world.on_end = ended
+    world.at_work = lambda: clients.to_send > 0 or tries.open > 0
+    gateway.left = fleet.left
+    tries.on_settled = settled
+    clients.on_all_sent = all_sent
+
+
+def _run(world: World, scenario: Scenario) -> int | None:
+    """Let the world go; returns when it was stopped with something left to do."""
+    stop_ns = None if scenario.run.max_time_s is None else seconds_to_ns(scenario.run.max_time_s)
+    with _no_garbage_collection():  # events make no cycles, and looking for them takes a tenth of the time
+        try:
+            world.run(until=stop_ns)
+        except Over:
+            return int(world.now)
+    return None if world.over else stop_ns
+
+
 def _replicate(loaded: Loaded, deployments: Sequence[Deployment], index: int) -> Replication:
     requests = draw(loaded.scenario, loaded.scenario.run.seed, index, loaded.base_dir)
-    return serve(loaded.scenario, deployments, requests, index)
+    return serve(loaded.scenario, deployments, requests, index, loaded.base_dir)
 
 
 def _draws(loaded: Loaded) -> int:
@@ -103,7 +145,7 @@ def _serve_draws(loaded: Loaded, run: Run, in_all: int, progress: Progress) -> I
         progress(done + number, in_all)
         index = number % done
         deployments = deploy(loaded.scenario, loaded.base_dir, number)
-        one = serve(loaded.scenario, deployments, run.replications[index].requests, index)
+        one = serve(loaded.scenario, deployments, run.replications[index].requests, index, loaded.base_dir)
         yield Draw(number, index, measured(run, one, cuts[index]))
 
 
@@ -124,7 +166,3 @@ def _warnings(
     """Each distinct reservation once: what reading the traffic said, then what had to be extrapolated."""
     beyond = extrapolations(deployments, *(one.requests for one in replications))
     return list(dict.fromkeys([*said, *beyond, *overreaches(deployments, replications)]))
-
-
-def _stop(scenario: Scenario) -> int | None:
-    return None if scenario.run.max_time_s is None else seconds_to_ns(scenario.run.max_time_s)

@@ -10,6 +10,10 @@ from sim.kernel.layout import NEVER
 _FOREVER: int = int(NEVER)
 
 
+class Over(Exception):  # noqa: N818  (as SimPy's StopSimulation: no error)
+    """Raised out of `run` when the last thing that somebody waits for has ended."""
+
+
 class World(simpy.Environment):
     """SimPy owns everything that reacts: clients, routers, controllers, failures. Engines run between its events.
 
@@ -22,9 +26,23 @@ class World(simpy.Environment):
         super().__init__(initial_time=0)
         self.engines = engines
         self.on_end: Callable[[int], None] = _ignore
+        self.at_work: Callable[[], bool] = lambda: True
+        """Whether anything is left that somebody waits for."""
+        self._stopped = False
+
+    @property
+    def over(self) -> bool:
+        """Nobody waits for anything: what would still happen to the fleet is of no interest, and must not happen."""
+        return not self.at_work()
+
+    def stop(self) -> None:
+        """Let `run` end with `Over`, though engines may have work left."""
+        self._stopped = True
 
     def step(self) -> None:
         """Process the next event (SimPy's loop calls this)."""
+        if self._stopped:
+            raise Over
         ended = self.engines.advance(int(min(self.peek(), _FOREVER)))
         if ended is not None:
             at = self.timeout(self.engines.now - int(self.now), value=ended)

@@ -75,6 +75,8 @@ class Scenario(Block):
                 raise ValueError(
                     f"fleet.{index}.fallback_for: found {wanted}, expected the name of a pool on market: spot"
                 )
+            if wanted is not None and pool.market == "spot":
+                raise ValueError(f"fleet.{index}.market: found spot on a pool with fallback_for, expected another")
             if pool.replicas == 0 and wanted is None and pool.pool not in scaled:
                 raise ValueError(
                     f"fleet.{index}.replicas: found 0, expected at least 1 where no autoscaler or fallback_for adds any"

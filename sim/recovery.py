@@ -1,0 +1,198 @@
+"""Failures as they strike, and how they are noticed and mended: health checks, Kubernetes, repair."""
+
+import numpy as np
+import simpy
+
+from sim.durations import sampler
+from sim.fleet import SERVING, Fleet
+from sim.gateway import Door
+from sim.nodes import BROKEN, FREE, Node, Replica
+from sim.result import Cause, State
+from sim.scenario.recovery import Health, Recovery
+from sim.units import NS_PER_S, seconds_to_ns
+
+_BACKOFF_NS, _LONGEST_BACKOFF_NS, _FORGIVEN_NS = 10 * NS_PER_S, 300 * NS_PER_S, 600 * NS_PER_S
+"""kubelet's CrashLoopBackOff: 10 s, doubled up to 300 s, forgotten after 10 minutes without a crash (Kubernetes
+documentation, Pod Lifecycle, "Container restarts")."""
+
+
+class Noticing:
+    """When the router's health checks see something; their phase is drawn for each replica."""
+
+    def __init__(self, health: Health, rng: np.random.Generator) -> None:
+        self._health = health
+        self._rng = rng
+
+    def out_ns(self) -> int:
+        """From a failure to the check after which the replica is out."""
+        return self._until(self._health.failures)
+
+    def in_ns(self) -> int:
+        """From ready to the check after which the replica is in."""
+        return self._until(self._health.successes)
+
+    @property
+    def sees_hangs(self) -> bool:
+        """Whether a hung engine fails the checks."""
+        return self._health.probe == "inference"
+
+    def _until(self, checks: int) -> int:
+        return seconds_to_ns(self._health.period_s * (checks - self._rng.random()))
+
+
+class Repairs:
+    """Replicas crash and hang, GPUs break, nodes vanish; each is noticed and mended in its own way."""
+
+    def __init__(self, fleet: Fleet, spec: Recovery, noticing: Noticing, rng: np.random.Generator) -> None:
+        """`rng` draws the times of repairs."""
+        self._fleet = fleet
+        self._world = fleet.world
+        self._noticing = noticing
+        self._eviction_ns = seconds_to_ns(spec.node_grace_s + spec.toleration_s)
+        self._restart_ns = seconds_to_ns(spec.restart_s)
+        self._repair_ns = None if spec.repair is None else sampler(spec.repair, rng)
+        self._crews = simpy.Resource(self._world, spec.repair_crews) if spec.repair_crews else None
+
+    def crash(self, replica: Replica, for_ns: int | None = None) -> None:
+        """The engine process dies: its connections break at once, and kubelet starts it again on the spot."""
+        if replica.state is State.DRAINING:
+            self._fleet.let_go(replica, Cause.CRASH)
+            return
+        self._down(replica, Door.REFUSING, Cause.CRASH)
+        if for_ns is not None:
+            self._fleet.later(for_ns, replica, lambda: self._back(replica))
+        else:
+            self._fleet.later(self._restart_ns + self._backoff_ns(replica), replica, lambda: self._restart(replica))
+
+    def hang(self, replica: Replica, for_ns: int | None = None) -> None:
+        """The engine serves nothing more and says that it is well."""
+        self._world.engines.halt(replica.place, self._fleet.now)
+        self._fleet.enter(replica, State.HUNG, Cause.HANG)
+        if for_ns is not None:
+            self._fleet.later(for_ns, replica, lambda: self._back(replica))
+        elif self._noticing.sees_hangs:
+            self._fleet.later(self._noticing.out_ns(), replica, lambda: self._kill(replica))
+
+    def break_gpu(self, node: Node, gpu: int, for_ns: int | None = None) -> None:
+        """A GPU is lost, and with it the replica that stands on it; the rest of the node goes on."""
+        place, node.gpus[gpu] = node.gpus[gpu], BROKEN
+        if for_ns is not None or self._repair_ns is not None:
+            self._world.process(self._mend_gpu(node, gpu, for_ns))
+        replica = self._fleet.at(place)
+        if replica is None:
+            return
+        self._down(replica, Door.REFUSING, Cause.GPU)
+        if for_ns is not None:
+            node.gpus[gpu] = place
+            self._fleet.later(for_ns, replica, lambda: self._back(replica))
+        else:
+            self._fleet.later(self._noticing.out_ns(), replica, lambda: self._fleet.let_go(replica, Cause.GPU))
+
+    def lose(self, node: Node, cause: Cause, for_ns: int | None = None) -> None:
+        """A node falls silent, with all that stands on it: clients hear nothing until somebody notices."""
+        node.alive = False
+        there = list(node.replicas)
+        for replica in there:
+            if replica.doomed:
+                self._fleet.let_go(replica, cause)
+            else:
+                self._down(replica, Door.SILENT, cause)
+        there = [replica for replica in there if not replica.doomed]
+        if for_ns is not None:
+            self._world.process(self._return(node, there, for_ns))
+        else:
+            self._world.process(self._replace(there))
+            if self._repair_ns is not None:
+                self._world.process(self._mend(node, there))
+
+    # What follows a failure
+
+    def _kill(self, replica: Replica) -> None:
+        """A hang is noticed: out of the routers with it, and a new process."""
+        self._fleet.gateway.eject(replica.place)
+        self.crash(replica)
+
+    def _down(self, replica: Replica, door: Door, cause: Cause) -> None:
+        """A replica is dead, and the health checks will see it."""
+        self._fleet.stop(replica)
+        self._fleet.enter(replica, State.DEAD, cause)
+        self._fleet.gateway.fail(replica.place, door)
+        self._fleet.later(self._noticing.out_ns(), replica, lambda: self._fleet.gateway.eject(replica.place))
+
+    def _restart(self, replica: Replica) -> None:
+        self._fleet.gateway.eject(replica.place)  # a process that starts fails its checks too
+        self._fleet.start(replica)
+
+    def _back(self, replica: Replica) -> None:
+        """A drill is over: ready, and known to be."""
+        if replica.state is State.HUNG:
+            self._fleet.gateway.fail(replica.place, Door.REFUSING)
+        self._fleet.gateway.eject(replica.place)
+        self._fleet.ready(replica)
+        self._fleet.gateway.admit(replica.place)
+
+    def _backoff_ns(self, replica: Replica) -> int:
+        now, before = self._fleet.now, replica.crashed_ns
+        replica.crashes = replica.crashes + 1 if before is not None and now - before < _FORGIVEN_NS else 0
+        replica.crashed_ns = now
+        return min(_BACKOFF_NS << (replica.crashes - 1), _LONGEST_BACKOFF_NS) if replica.crashes else 0
+
+    def _return(self, node: Node, there: list[Replica], for_ns: int) -> simpy.events.ProcessGenerator:
+        """A drill on a node is over: everything on it is as before."""
+        lives = [replica.life for replica in there]
+        yield self._world.timeout(for_ns)
+        if self._world.over:
+            return
+        node.alive = True
+        for replica, life in zip(there, lives, strict=True):
+            if replica.life == life:
+                self._back(replica)
+        self._fleet.reconcile(node.pool)
+
+    def _replace(self, there: list[Replica]) -> simpy.events.ProcessGenerator:
+        """Kubernetes: the node is noticed after the grace period, its pods are evicted after the toleration."""
+        lives = [replica.life for replica in there]
+        yield self._world.timeout(self._eviction_ns)
+        if self._world.over:
+            return
+        for replica, life in zip(there, lives, strict=True):
+            if replica.life == life:
+                self._fleet.let_go(replica, Cause.NODE)
+
+    def _mend(self, node: Node, there: list[Replica]) -> simpy.events.ProcessGenerator:
+        """A node is repaired: what still waits on it starts again, else it has room for others."""
+        lives = [replica.life for replica in there]
+        yield from self._repair()
+        if self._world.over or node not in self._fleet.nodes:
+            return
+        node.alive = True
+        for replica, life in zip(there, lives, strict=True):
+            if replica.life == life:
+                self._restart(replica)
+        self._fleet.repaired(node)
+
+    def _mend_gpu(self, node: Node, gpu: int, for_ns: int | None) -> simpy.events.ProcessGenerator:
+        if for_ns is not None:
+            yield self._world.timeout(for_ns)
+        else:
+            yield from self._repair()
+        if self._world.over or node not in self._fleet.nodes:
+            return
+        if node.gpus[gpu] == BROKEN:
+            node.gpus[gpu] = FREE
+        self._fleet.repaired(node)
+
+    def _repair(self) -> simpy.events.ProcessGenerator:
+        """Wait for a crew, then for it to finish."""
+        assert self._repair_ns is not None
+        if self._crews is None:
+            yield self._world.timeout(self._repair_ns())
+            return
+        with self._crews.request() as turn:
+            yield turn
+            yield self._world.timeout(self._repair_ns())
+
+
+def can_fail(replica: Replica) -> bool:
+    """Whether there is a process that could crash or hang."""
+    return replica.state in SERVING and replica.state is not State.HUNG
