@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sim.capacity import Steps, recording
+from sim.fleet.capacity import Steps, recording
 from sim.scenario.market import TracedReclaims
 from sim.units import NS_PER_S
 

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from sim.clients import Clients
 from sim.deployment import Deployment
-from sim.fleet import SERVING, Fleet
+from sim.fleet.fleet import SERVING, Fleet
+from sim.fleet.nodes import Lease
 from sim.kernel.layout import FINISHED, UNSENT
-from sim.nodes import Lease
 from sim.request import Requests
 from sim.result import COUNTERS, Ending, Gauges, Leases, Outcome, Replication, State, Timeline
 from sim.result import Tries as TryColumns

@@ -11,8 +11,8 @@ from pathlib import Path
 from sim import calibration
 from sim.clients import Clients
 from sim.deployment import Deployment, deploy, extrapolations, overreaches
-from sim.disturbances import build_fleet
-from sim.fleet import Fleet
+from sim.fleet.build import build_fleet
+from sim.fleet.fleet import Fleet
 from sim.gateway import Gateway
 from sim.places import build_engines, places
 from sim.provenance import provenance

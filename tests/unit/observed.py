@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from pydantic import TypeAdapter
 
-from sim.control import Observation
+from sim.fleet.control import Observation
 from sim.scenario.autoscaler import Autoscaler
 
 S = 1_000_000_000

@@ -7,8 +7,8 @@ from datetime import datetime
 import numpy as np
 import pytest
 
-from sim.capacity import capacity, recording
 from sim.errors import InputError
+from sim.fleet.capacity import capacity, recording
 from sim.scenario.market import TracedReclaims
 from sim.units import NS_PER_S
 from sim.workload import named

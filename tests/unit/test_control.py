@@ -5,7 +5,7 @@ import math
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from sim.control import build, interval_ns
+from sim.fleet.control import build, interval_ns
 from sim.scenario.autoscaler import Autoscaler
 from tests.unit.observed import S, autoscaler, wish
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim.control import Action, Stabilised, build
+from sim.fleet.control import Action, Stabilised, build
 from tests.unit.observed import S, autoscaler, wish
 
 

@@ -5,7 +5,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 from scipy import stats
 
-from sim.durations import sample_ns, sampler
+from sim.fleet.durations import sample_ns, sampler
 from sim.scenario.duration import Duration
 from sim.streams import stream
 

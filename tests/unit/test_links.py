@@ -7,7 +7,7 @@ import simpy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim.links import FairLink
+from sim.fleet.links import FairLink
 
 GB = 1_000_000_000
 """Bytes; 1 GB/s is 1 byte a nanosecond."""

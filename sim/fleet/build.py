@@ -5,16 +5,16 @@ from pathlib import Path
 
 import numpy as np
 
-from sim.autoscale import autoscale
 from sim.deployment import Deployment
-from sim.failures import Striker
-from sim.fleet import Fleet
+from sim.fleet.autoscale import autoscale
+from sim.fleet.failures import Striker
+from sim.fleet.fleet import Fleet
+from sim.fleet.recovery import Noticing, Repairs
+from sim.fleet.spot import open_market
+from sim.fleet.startup import StartTimes
 from sim.gateway import Gateway
 from sim.places import Places
-from sim.recovery import Noticing, Repairs
 from sim.scenario.scenario import Scenario
-from sim.spot import open_market
-from sim.startup import StartTimes
 from sim.world import World
 
 

@@ -3,10 +3,10 @@
 import numpy as np
 import simpy
 
-from sim.durations import sampler
-from sim.fleet import SERVING, Fleet
+from sim.fleet.durations import sampler
+from sim.fleet.fleet import SERVING, Fleet
+from sim.fleet.nodes import BROKEN, FREE, Node, Replica
 from sim.gateway import Door
-from sim.nodes import BROKEN, FREE, Node, Replica
 from sim.result import Cause, State
 from sim.scenario.recovery import Health, Recovery
 from sim.units import NS_PER_S, seconds_to_ns

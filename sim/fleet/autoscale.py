@@ -5,8 +5,8 @@ from collections.abc import Generator
 import numpy as np
 import simpy
 
-from sim.control import Controller, Observation, build, interval_ns
-from sim.fleet import Fleet
+from sim.fleet.control import Controller, Observation, build, interval_ns
+from sim.fleet.fleet import Fleet
 from sim.result import State
 from sim.scenario.autoscaler import Autoscaler
 from sim.units import NS_PER_S

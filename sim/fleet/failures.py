@@ -10,9 +10,9 @@ import numpy as np
 
 from sim import catalog
 from sim.errors import InputError
-from sim.fleet import Fleet
-from sim.nodes import BROKEN, Node, Replica
-from sim.recovery import Repairs, can_fail
+from sim.fleet.fleet import Fleet
+from sim.fleet.nodes import BROKEN, Node, Replica
+from sim.fleet.recovery import Repairs, can_fail
 from sim.result import Cause
 from sim.scenario.failures import Drill, ExponentialFailures, Failures, TracedFailures, WeibullFailures
 from sim.units import NS_PER_S, seconds_to_ns

@@ -6,13 +6,13 @@ from collections.abc import Callable, Generator, Sequence
 import simpy
 
 from sim.deployment import Deployment
+from sim.fleet.nodes import FREE, Ledger, Node, Replica
+from sim.fleet.startup import StartTimes
 from sim.gateway import Door, Gateway
-from sim.nodes import FREE, Ledger, Node, Replica
 from sim.places import Places
 from sim.result import Cause, State
 from sim.scenario.fleet import Pool
 from sim.scenario.scenario import Scenario
-from sim.startup import StartTimes
 from sim.units import seconds_to_ns
 from sim.world import World
 

@@ -12,9 +12,9 @@ from pydantic import TypeAdapter
 from sim import catalog
 from sim.catalog.types import Layout
 from sim.deployment import Deployment
-from sim.durations import sampler
 from sim.errors import InputError
-from sim.links import FairLink
+from sim.fleet.durations import sampler
+from sim.fleet.links import FairLink
 from sim.scenario.duration import Duration
 from sim.scenario.startup import Startup
 from sim.units import NS_PER_S, seconds_to_ns

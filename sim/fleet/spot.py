@@ -7,9 +7,9 @@ import numpy as np
 import simpy
 
 from sim import catalog
-from sim.capacity import Capacity, capacity
-from sim.fleet import Fleet
-from sim.nodes import Node
+from sim.fleet.capacity import Capacity, capacity
+from sim.fleet.fleet import Fleet
+from sim.fleet.nodes import Node
 from sim.result import Cause
 from sim.scenario.market import HazardReclaims, Spot, TracedReclaims
 from sim.units import NS_PER_S, seconds_to_ns
