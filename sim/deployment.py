@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sim import catalog, steptime
 from sim.billing import usd_per_gpu_hour
@@ -96,10 +97,14 @@ def extrapolations(deployments: tuple[Deployment, ...], *drawn: Requests) -> lis
     return found
 
 
-def overreaches(deployments: tuple[Deployment, ...], served: Sequence[Replication]) -> list[str]:
-    """A sentence for each way in which a pool's steps, as simulated, left the hull of its calibration."""
+def overreaches(
+    deployments: tuple[Deployment, ...], pools: NDArray[np.int32], served: Sequence[Replication]
+) -> list[str]:
+    """A sentence for each way in which a pool's steps, as simulated, left the hull of its calibration.
+
+    `pools`: of each row of the counters.
+    """
     found = []
-    pools = np.repeat(np.arange(len(deployments)), [one.pool.replicas for one in deployments])
     for pool, one in enumerate(deployments):
         if not isinstance(one.step_time, Calibrated):
             continue

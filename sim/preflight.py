@@ -1,16 +1,23 @@
 """What is worth knowing before a run: does it fit, how much KV, is the load above capacity, are numbers measured."""
 
+from functools import partial
+
 import numpy as np
 
 from sim.classes import class_models, serving_pools
 from sim.deployment import Deployment, deploy, extrapolations
+from sim.fleet.build import build_fleet
+from sim.gateway import Gateway
+from sim.places import build_engines, places
 from sim.request import Requests
 from sim.scenario.load import Loaded
 from sim.scenario.scenario import Scenario
 from sim.steptime.cost import step_ns
 from sim.steptime.shape import StepShape
+from sim.streams import stream
 from sim.units import NS_PER_S
 from sim.workload.draw import draw
+from sim.world import World
 
 
 def check(loaded: Loaded) -> list[str]:
@@ -27,9 +34,20 @@ def check(loaded: Loaded) -> list[str]:
     findings += _rejected(admitted)
     findings += _load(scenario, deployments, requests, admitted)
     findings += extrapolations(deployments, requests)
+    _try_fleet(loaded, deployments, requests)
     for label in sorted({one.step_time.label for one in deployments}):
         findings.append(f"Step times: {label}.")
     return findings
+
+
+def _try_fleet(loaded: Loaded, deployments: tuple[Deployment, ...], requests: Requests) -> None:
+    """Build the fleet with all that may happen to it: an unknown preset or a bad trace is found here."""
+    scenario = loaded.scenario
+    rng = partial(stream, scenario.run.seed, 0)
+    stand = places(scenario)
+    world = World(build_engines(scenario, deployments, stand, requests))
+    gateway = Gateway(world, scenario, deployments, stand, requests, rng("router"))
+    build_fleet(world, scenario, deployments, stand, gateway, loaded.base_dir, rng)
 
 
 def _admitted(
@@ -70,11 +88,14 @@ def _load(
             continue
         serving = [deployments[pool] for pool in pools]
         most = sum(one.pool.replicas * _most_requests_per_s(one, requests, mine) for one in serving)
+        if most == 0:
+            findings.append(f"{model}: no replica at the start.")
+            continue
         offered = int(mine.sum()) / span_s
         above = "above" if offered > most else "below"
         findings.append(
             f"{model}: {offered:.2f} requests/s that can be served are offered on average, {above} the {most:.2f} "
-            f"requests/s that the fleet can sustain by a steady-state estimate without prefix hits "
+            f"requests/s that the fleet as it starts can sustain by a steady-state estimate without prefix hits "
             f"({offered / most:.0%})."
         )
     return findings

@@ -8,6 +8,9 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from sim import calibration
 from sim.clients import Clients
 from sim.deployment import Deployment, deploy, extrapolations, overreaches
@@ -43,6 +46,7 @@ def simulate(loaded: Loaded, *, progress: Progress) -> Run:
     """
     scenario = loaded.scenario
     deployments = deploy(scenario, loaded.base_dir)
+    pools = places(scenario).pools
     in_all = scenario.run.replications + _draws(loaded)
     replications = []
     with warnings.catch_warnings(record=True) as reservations:
@@ -53,8 +57,8 @@ def simulate(loaded: Loaded, *, progress: Progress) -> Run:
     said = [str(one.message) for one in reservations if one.category is UserWarning]
     run = Run(
         scenario=scenario.model_dump(mode="json"),
-        provenance=provenance(loaded.sha256, deployments, _warnings(said, deployments, replications)),
-        replicas=tuple(deployments[pool].replica_info() for pool in places(scenario).pools),
+        provenance=provenance(loaded.sha256, deployments, _warnings(said, deployments, pools, replications)),
+        replicas=tuple(deployments[pool].replica_info() for pool in pools),
         replications=tuple(replications),
     )
     run = replace(run, draws=tuple(_serve_draws(loaded, run, in_all, progress)))
@@ -161,8 +165,11 @@ def _no_garbage_collection() -> Iterator[None]:
 
 
 def _warnings(
-    said: Sequence[str], deployments: tuple[Deployment, ...], replications: Sequence[Replication]
+    said: Sequence[str],
+    deployments: tuple[Deployment, ...],
+    pools: NDArray[np.int32],
+    replications: Sequence[Replication],
 ) -> list[str]:
     """Each distinct reservation once: what reading the traffic said, then what had to be extrapolated."""
     beyond = extrapolations(deployments, *(one.requests for one in replications))
-    return list(dict.fromkeys([*said, *beyond, *overreaches(deployments, replications)]))
+    return list(dict.fromkeys([*said, *beyond, *overreaches(deployments, pools, replications)]))

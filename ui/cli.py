@@ -64,6 +64,16 @@ def check(scenario: Named, *, variant: Variant = None, sets: Sets = None) -> Non
 
 
 @app.command()
+def market(
+    instance: Annotated[str | None, typer.Argument(metavar="[INSTANCE]", help="Default: all that are known.")] = None,
+) -> int:
+    """Show spot discounts and how often spot nodes are taken back."""
+    from ui.commands.market import market
+
+    return market(instance)
+
+
+@app.command()
 def schema() -> None:
     """Print the JSON Schema of a scenario file."""
     from sim.scenario.schema import schema_json
