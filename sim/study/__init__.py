@@ -1,0 +1,1 @@
+"""Studies: many runs of variations of one scenario, compared."""

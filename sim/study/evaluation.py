@@ -1,0 +1,59 @@
+"""One design evaluated: a scenario with some keys set, simulated and told in numbers."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sim.report import measured, summarise, warm_up
+from sim.result import Measures
+from sim.run import simulate
+from sim.scenario.load import load
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """A variation of a scenario file. Designs of one seed serve the same requests (common random numbers)."""
+
+    source: str
+    """Path of the scenario file."""
+    settings: tuple[str, ...] = ()
+    """As --set takes them, applied in turn: "fleet.0.replicas=3"."""
+    variant: str | None = None
+    """A name under the file's `scenarios:`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What a design came to."""
+
+    design: Design
+    sha256: str
+    """Of the resolved scenario."""
+    replications: tuple[Measures, ...]
+    """Of the whole traffic, keys as in sim/report/measure.py: for paired comparisons."""
+    classes: tuple[tuple[Measures, ...], ...]
+    """[replication][request class]: good_share and more."""
+    summary: dict[str, Any]
+    """Summary.to_json(): values with intervals, verdict, bottleneck, warnings."""
+
+
+def evaluate(design: Design) -> Evaluation:
+    """Simulate all replications of a design; takes a second or many, and may run in another process.
+
+    Raises:
+        InputError: the design cannot be built, in one sentence.
+    """
+    loaded = load(Path(design.source), design.settings, design.variant)
+    run = simulate(loaded, progress=_silent)
+    parts = [measured(run, one, warm_up(run, one)) for one in run.replications]
+    return Evaluation(
+        design,
+        loaded.sha256,
+        tuple(part.whole for part in parts),
+        tuple(part.classes for part in parts),
+        summarise(run).to_json(),
+    )
+
+
+def _silent(done: int, of: int) -> None:
+    """A study tells its own progress."""
