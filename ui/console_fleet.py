@@ -67,8 +67,8 @@ def _recovery(summary: Summary) -> str:
     ratio = f"{found.recovered} of {found.incidents} incidents"
     chance = f"(95 % interval {percent(found.share_low)} to {percent(found.share_high)})"
     if found.median_minutes is None or found.longest_minutes is None:
-        return f"Did not recover: from {ratio} {chance}."
+        return f"Did not recover by the end: from {ratio} {chance}."
     over = f"Recovered from {ratio} {chance}, in a median of {found.median_minutes:.1f} minutes"
     worst = f"{over} and {found.longest_minutes:.1f} at most" if found.recovered > 1 else over
     lost = found.incidents - found.recovered
-    return f"{worst}; did not recover from {lost}." if lost else f"{worst}."
+    return f"{worst}; did not recover from {lost} by the end." if lost else f"{worst}."

@@ -20,7 +20,7 @@ def under_fire(run: Run) -> bool:
     scenario: dict[str, Any] = run.scenario
     expected = scenario.get("failures") or scenario["slo"].get("availability") or at_random(run)
     return bool(expected) or any(
-        len(one.tries) or len(one.timeline.time_ns) or np.isin(one.outcome, UNANSWERED).any()
+        len(one.tries) or (one.timeline.time_ns > 0).any() or np.isin(one.outcome, UNANSWERED).any()
         for one in run.replications
     )
 

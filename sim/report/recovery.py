@@ -6,10 +6,10 @@ that could be judged) in the whole bins before the first incident that has any b
 
 An incident is over with the first bin, from that of its first failure on, that holds requests and from which on the
 share of good ones is at least 95 % of the yardstick, taken over all bins that begin within 60 s of the bin's own start
-or of the incident's last failure, whichever is later. Requests must have been sent for these 60 s: the last ones of a
-run find a fleet that nobody else asks any more, and prove nothing. (Only an incident in the last minute is judged by
-what is left of it.) The time to recover runs from the first failure to the start of that bin; it is 0 if no request
-that was sent since says otherwise. Without such a bin the fleet did not recover.
+or of the incident's last failure, whichever is later. Where the run ends before, 30 s must do (only an incident that
+comes later still is judged by what is left): a handful of requests at the end prove nothing. The time to recover runs
+from the first failure to the start of that bin; it is 0 if no request that was sent since says otherwise. Without such
+a bin the fleet did not recover by the end.
 
 An incident is left out if no good request was sent before it, for want of a yardstick, or none at all after it.
 """
@@ -27,6 +27,7 @@ from sim.units import NS_PER_S
 
 AS_GOOD = 0.95
 HOLD_NS = 60 * NS_PER_S
+LEAST_NS = 30 * NS_PER_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +61,8 @@ def minutes_to_recover(sorted_in: Bins, timeline: Timeline) -> list[float | None
         ends = np.minimum(-(-(np.maximum(starts * width, last) + HOLD_NS) // width), size)
         seen, well = judged[ends] - judged[starts], good[ends] - good[starts]
         ok = (sorted_in.judged[starts] > 0) & (well >= AS_GOOD * yardstick * seen)
-        in_last_minute = last + HOLD_NS > sorted_in.last_ns
-        ok &= in_last_minute | (starts * width + HOLD_NS <= sorted_in.last_ns)
+        at_the_end = last + LEAST_NS > sorted_in.last_ns
+        ok &= at_the_end | (starts * width + LEAST_NS <= sorted_in.last_ns)
         if not ok.any():
             found.append(None)
             continue

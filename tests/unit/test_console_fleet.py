@@ -124,7 +124,7 @@ def test_an_unknown_price_is_said(fire):
             range(300, 420),
             "Recovered from 2 of 2 incidents (95 % interval 16 % to 100 %), in a median of",
         ),
-        (range(300, 900), "Did not recover: from 0 of 2 incidents (95 % interval 0 % to 84 %)."),
+        (range(300, 900), "Did not recover by the end: from 0 of 2 incidents (95 % interval 0 % to 84 %)."),
     ],
 )
 def test_recovery_is_a_sentence(bad, words):

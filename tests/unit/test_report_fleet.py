@@ -84,7 +84,8 @@ def test_a_retry_may_be_answered_at_another_length(fire):
 
 
 def test_a_fleet_without_events_says_nothing_of_them(fire):
-    calm = summarise(run([random_replication(0)]))
+    standing = timeline([(0, 0, 0, State.READY, Cause.PLAN)])
+    calm = summarise(run([replace(random_replication(0), timeline=standing)]))
     assert "availability" not in calm.values
     assert (calm.goodput, calm.recovery, calm.availability_verdict) == (None, None, None)
     expected = summarise(run([random_replication(0)], slo={"availability": 99.9}))

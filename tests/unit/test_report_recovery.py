@@ -62,8 +62,8 @@ def test_the_time_to_recover_by_hand():
     assert minutes(one, 290, 340) == [pytest.approx(130 / 60)]  # one incident, since its first failure
     assert minutes(one, 300, 600) == [2.0, 0.0]  # the second harmed nobody
     assert minutes(outage(900, range(300, 900)), 300) == [None]
-    assert minutes(outage(900, range(300, 850)), 300) == [None]  # 50 s at the end are no proof
-    assert minutes(outage(900, range(300, 830)), 300) == [pytest.approx(530 / 60)]
+    assert minutes(outage(900, range(300, 880)), 300) == [None]  # 20 s at the end are no proof
+    assert minutes(outage(900, range(300, 850)), 300) == [pytest.approx(550 / 60)]
 
 
 def test_a_good_bin_amid_bad_ones_is_no_recovery():
@@ -105,9 +105,9 @@ def test_wide_bins_do_not_hide_what_begins_at_their_end():
     assert minutes(one, 1190, width_s=300) == [pytest.approx(310 / 60)]
 
 
-def test_an_incident_in_the_last_minute_is_judged_by_what_is_left():
-    assert minutes(outage(900, range(870, 880)), 870) == [pytest.approx(10 / 60)]
-    assert minutes(outage(900, range(870, 900)), 870) == [None]
+def test_an_incident_at_the_end_is_judged_by_what_is_left():
+    assert minutes(outage(900, range(880, 890)), 880) == [pytest.approx(10 / 60)]
+    assert minutes(outage(900, range(880, 900)), 880) == [None]
 
 
 def naive(times, good, falls, width):
@@ -132,7 +132,7 @@ def naive(times, good, falls, width):
         for start in range(begin, max(times) + 1, width):
             hold = max(start, last) + 60
             inside = [g for t, g in pairs if start <= t and t // width * width < hold]
-            proven = start + 60 <= max(times) or last + 60 > max(times)
+            proven = start + 30 <= max(times) or last + 30 > max(times)
             asked = any(start <= t < start + width for t in times)
             if asked and proven and sum(inside) >= 0.95 * yardstick * len(inside):
                 over = start
