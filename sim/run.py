@@ -20,7 +20,7 @@ from sim.gateway import Gateway
 from sim.places import build_engines, places
 from sim.provenance import provenance
 from sim.recorder import GaugeRecorder, record
-from sim.report import check_invariants, measured, warm_up
+from sim.report import check_invariants, check_paid, measured, warm_up
 from sim.request import Requests
 from sim.result import Draw, Replication, Run
 from sim.scenario.load import Loaded
@@ -87,6 +87,7 @@ def serve(
     stopped = _run(world, scenario)
     result = record(world, deployments, requests, clients, tries, fleet, gauges, stopped)
     check_invariants(result)
+    check_paid(result, [deployments[pool].replica_info() for pool in stand.pools])
     return result
 
 

@@ -135,6 +135,7 @@ class Tries:
         """An engine has finished a try."""
         if self.ending[row] == Ending.ABANDONED:
             self._abandoned -= 1
+        if self.ending[row] != Ending.OPEN:  # or a copy that ended in the same step as the one that was answered
             return
         self.ending[row] = Ending.ANSWERED
         request = self.request_of(row)

@@ -19,6 +19,7 @@ __all__ = [
     "Verdict",
     "check_invariants",
     "check_paid",
+    "check_paid",
     "measured",
     "summarise",
     "to_bench_json",

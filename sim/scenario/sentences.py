@@ -13,15 +13,21 @@ Node = Mapping[str, Any]
 """A place in the JSON Schema."""
 
 
-def sentence(error: ValidationError, source: str) -> str:
-    """Say the first mistake of `error` in data that came from `source`, and how many more there are."""
+def sentence(error: ValidationError, source: str, root: Node | None = None) -> str:
+    """Say the first mistake of `error` in data that came from `source`, and how many more there are.
+
+    Args:
+        error: what pydantic found.
+        source: begins the sentence.
+        root: JSON Schema of the data; default that of a scenario file.
+    """
     found = error.errors(include_url=False)
     # pydantic also faults a list for its faulty entries.
     roots = [a for a in found if not any(a["loc"] == b["loc"][: len(a["loc"])] != b["loc"] for b in found)]
     # A misspelt key is often a missing one too: the misspelling is the better thing to say.
     first = min(roots, key=lambda mistake: mistake["type"] != "extra_forbidden")
     more = len(roots) - 1
-    text = f"{source}: {_mistake(first['type'], first['loc'], first['msg'], first['input'])}"
+    text = f"{source}: {_mistake(root or schema(), first['type'], first['loc'], first['msg'], first['input'])}"
     return f"{text} (and {more} more)" if more else text
 
 
@@ -32,12 +38,12 @@ def suggest(word: str, known: Iterable[str], what: str) -> str:
     return f"did you mean {near[0]}?" if near else f"{what}: {', '.join(words) or 'none'}"
 
 
-def _mistake(kind: str, loc: tuple[int | str, ...], message: str, found: object) -> str:
+def _mistake(root: Node, kind: str, loc: tuple[int | str, ...], message: str, found: object) -> str:
     if kind == "extra_forbidden":
-        place, path = _walk(loc[:-1])
+        place, path = _walk(root, loc[:-1])
         key = str(loc[-1])
         return f"unknown key {'.'.join([*path, key])}, {suggest(key, place.get('properties', {}), 'known here')}"
-    place, path = _walk(loc)
+    place, path = _walk(root, loc)
     where = ".".join(path) or "the file"
     match kind:
         case "missing":
@@ -64,29 +70,28 @@ def show(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def _walk(loc: tuple[int | str, ...]) -> tuple[Node, list[str]]:
+def _walk(root: Node, loc: tuple[int | str, ...]) -> tuple[Node, list[str]]:
     """Follow an error's location; return the schema there and the path as the user wrote it (pydantic adds kinds)."""
-    node = _resolve(schema())
+    node = _resolve(root, root)
     path: list[str] = []
     for step in loc:
         if "discriminator" in node:
-            node = _resolve({"$ref": _kinds(node)[str(step)]})
+            node = _resolve(root, {"$ref": _kinds(node)[str(step)]})
             continue
         path.append(str(step))
         inner = node.get("properties", {}).get(step) or node.get("items") or node.get("additionalProperties")
-        node = _resolve(inner) if isinstance(inner, Mapping) else {}
+        node = _resolve(root, inner) if isinstance(inner, Mapping) else {}
     return node, path
 
 
-def _resolve(node: Node) -> Node:
+def _resolve(root: Node, node: Node) -> Node:
     """Follow references, and see through `X | None`."""
     for choice in node.get("anyOf", ()):
         if choice.get("type") != "null":
-            return _resolve(choice)
+            return _resolve(root, choice)
     if "$ref" not in node:
         return node
-    definitions: Any = schema()["$defs"]
-    return _resolve(definitions[node["$ref"].removeprefix("#/$defs/")])
+    return _resolve(root, root["$defs"][node["$ref"].removeprefix("#/$defs/")])
 
 
 def _kinds(node: Node) -> dict[str, str]:

@@ -23,7 +23,8 @@ def gauge(sent, output, *, seats, step_ns, until=None):
         return True
 
     clients = Clients(world, drawn, send)
-    recorder = GaugeRecorder(world, lambda: clients.to_send > 0 or world.engines.unfinished > 0)
+    world.at_work = lambda: clients.to_send > 0 or world.engines.unfinished > 0
+    recorder = GaugeRecorder(world, lambda: [0])
     world.run(until=until)
     rows = world.engines.state.requests
     return recorder.gauges(int(rows["last_token_ns"].max())), rows
