@@ -14,6 +14,8 @@ FALLEN = (State.DEAD, State.HUNG, State.DRAINING, State.GONE)
 TOGETHER_NS = 60 * NS_PER_S
 """Failures no further apart than this are one incident: what one of them did cannot be told from the next."""
 
+NEVER = np.iinfo(np.int64).max
+
 
 def falls(timeline: Timeline) -> Mask:
     """Return bool[rows], where a replica falls: it dies, hangs, drains or goes, and a failure is the cause.
@@ -42,9 +44,28 @@ def failures(timeline: Timeline) -> Mapping[Cause, int]:
     return {one: int(np.count_nonzero(one_each == one)) for one in FAILURES}
 
 
-def incidents(timeline: Timeline) -> tuple[Int64s, Int64s]:
-    """Return the first and the last fall of each incident, ns, in their order."""
-    times = np.unique(timeline.time_ns[falls(timeline)])
+def incidents(timeline: Timeline) -> tuple[Int64s, Int64s, Int64s]:
+    """Return the first and the last fall of each incident, and when the fleet was whole again, ns, in their order.
+
+    Whole: as many replicas have become ready since the first fall as were ready and fell; NEVER if they did not.
+    """
+    fallen = falls(timeline)
+    times = np.unique(timeline.time_ns[fallen])
     apart = np.diff(times) > TOGETHER_NS
     ends = np.ones(1, np.bool_)[: len(times)]
-    return times[np.concatenate([ends, apart])], times[np.concatenate([apart, ends])]
+    first, last = times[np.concatenate([ends, apart])], times[np.concatenate([apart, ends])]
+    lost = timeline.time_ns[fallen & _was_ready(timeline)]
+    missing = np.searchsorted(lost, last, side="right") - np.searchsorted(lost, first)
+    back = timeline.time_ns[timeline.state == State.READY]
+    nth = np.searchsorted(back, first, side="right") + missing - 1
+    whole = np.append(back, NEVER)[np.minimum(nth, len(back))]
+    return first, last, np.where(missing > 0, np.maximum(whole, last), last)
+
+
+def _was_ready(timeline: Timeline) -> Mask:
+    """bool[rows], where a replica leaves the state READY."""
+    order = np.argsort(timeline.replica, kind="stable")
+    replica, ready = timeline.replica[order], timeline.state[order] == State.READY
+    found = np.zeros(len(order), np.bool_)
+    found[order[1:]] = (replica[1:] == replica[:-1]) & ready[:-1]
+    return found

@@ -6,10 +6,12 @@ that could be judged) in the whole bins before the first incident that has any b
 
 An incident is over with the first bin, from that of its first failure on, that holds requests and from which on the
 share of good ones is at least 95 % of the yardstick, taken over all bins that begin within 60 s of the bin's own start
-or of the incident's last failure, whichever is later. Where the run ends before, 30 s must do (only an incident that
-comes later still is judged by what is left): a handful of requests at the end prove nothing. The time to recover runs
-from the first failure to the start of that bin; it is 0 if no request that was sent since says otherwise. Without such
-a bin the fleet did not recover by the end.
+or of the time at which the fleet was whole again, whichever is later: as many replicas have become ready as fell, and
+if that never was, all bins count. (While one is missing, a queue may grow for minutes before anybody gives up: a good
+minute proves nothing then.) Where the run ends before, 30 s must do (only an incident that comes later still is judged
+by what is left): a handful of requests at the end prove nothing. The time to recover runs from the first failure to the
+start of that bin; it is 0 if no request that was sent since says otherwise. Without such a bin the fleet did not
+recover by the end.
 
 An incident is left out if no good request was sent before it, for want of a yardstick, or none at all after it.
 """
@@ -50,7 +52,7 @@ def minutes_to_recover(sorted_in: Bins, timeline: Timeline) -> list[float | None
     width, size = sorted_in.width_ns, len(sorted_in.judged)
     yardstick = None
     found: list[float | None] = []
-    for first, last in zip(*(each.tolist() for each in incidents(timeline)), strict=True):
+    for first, last, whole in zip(*(each.tolist() for each in incidents(timeline)), strict=True):
         begin = first // width
         before = min(begin, size)
         if yardstick is None and good[before]:
@@ -58,7 +60,7 @@ def minutes_to_recover(sorted_in: Bins, timeline: Timeline) -> list[float | None
         if yardstick is None or begin >= size or judged[size] == judged[begin]:
             continue
         starts = np.arange(begin, size)
-        ends = np.minimum(-(-(np.maximum(starts * width, last) + HOLD_NS) // width), size)
+        ends = np.minimum(-(-(np.maximum(starts * width, min(whole, sorted_in.last_ns)) + HOLD_NS) // width), size)
         seen, well = judged[ends] - judged[starts], good[ends] - good[starts]
         ok = (sorted_in.judged[starts] > 0) & (well >= AS_GOOD * yardstick * seen)
         at_the_end = last + LEAST_NS > sorted_in.last_ns

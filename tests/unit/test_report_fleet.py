@@ -8,7 +8,7 @@ import pytest
 from sim import metrics
 from sim.report import BenchResult, InvariantError, Verdict, check_invariants, check_paid, summarise, to_bench_json
 from sim.report.fleet import fleet
-from sim.report.incidents import failures, incidents
+from sim.report.incidents import NEVER, failures, incidents
 from sim.result import Cause, Ending, Outcome, State
 from tests.unit.synthetic_run import REPLICA, S, leases, random_replication, run, timeline, under_fire
 
@@ -131,9 +131,29 @@ def test_failures_are_counted_once_and_by_what_was_lost():
     found = timeline([(time * S, *rest) for time, *rest in rows])
     counted = {cause.name: count for cause, count in failures(found).items()}
     assert counted == {"CRASH": 0, "HANG": 2, "GPU": 0, "NODE": 1, "ZONE": 1, "SPOT": 2}
-    first, last = incidents(found)
+    first, last, whole = incidents(found)
     assert (first // S).tolist() == [10, 99, 500]  # 10 and 20 s, 99 and 100 s are together
     assert (last // S).tolist() == [20, 100, 500]
+    assert whole.tolist() == last.tolist()  # nothing that fell was ready
+
+
+def test_a_fleet_is_whole_when_as_many_are_ready_again_as_fell():
+    up = [(0, place, place, State.READY, Cause.PLAN) for place in range(4)]
+    falls = [
+        (10, 0, 0, State.DEAD, Cause.NODE),
+        (15, 0, 0, State.GONE, Cause.NODE),  # evicted: no further fall
+        (20, 1, 1, State.HUNG, Cause.HANG),
+        (25, 1, 1, State.DEAD, Cause.CRASH),  # killed: it did not serve any more
+        (30, 4, 4, State.REQUESTED, Cause.SCALING),
+        (50, 1, 1, State.READY, Cause.PLAN),
+        (300, 4, 4, State.READY, Cause.PLAN),  # stands in for 0
+        (400, 2, 2, State.DEAD, Cause.CRASH),
+        (420, 3, 3, State.DRAINING, Cause.SPOT),
+        (500, 2, 2, State.READY, Cause.PLAN),
+    ]
+    first, last, whole = incidents(timeline([(time * S, *rest) for time, *rest in [*up, *falls]]))
+    assert [(first // S).tolist(), (last // S).tolist()] == [[10, 400], [25, 420]]
+    assert whole.tolist() == [300 * S, NEVER]
 
 
 BROKEN = [

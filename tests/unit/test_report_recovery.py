@@ -20,9 +20,15 @@ ALL = (Objective("all", {}, 99.0),)
 TTFT = (Objective("all", {"ttft": 100.0}, 99.0),)
 
 
-def fallen(*seconds):
-    """A crash of another replica at each time."""
-    return timeline([(at * S, i, 0, State.DEAD, Cause.CRASH) for i, at in enumerate(seconds)])
+def fallen(*seconds, lasts=None):
+    """A crash of another replica at each time; each is back so many seconds later, by default 1, None: never."""
+    rows = [(0, i, 0, State.READY, Cause.PLAN) for i in range(len(seconds))]
+    for i, at in enumerate(seconds):
+        rows.append((at * S, i, 0, State.DEAD, Cause.CRASH))
+        down = 1 if lasts is None else lasts[i]
+        if down is not None:
+            rows.append(((at + down) * S, i, 0, State.READY, Cause.PLAN))
+    return timeline(sorted(rows, key=lambda row: row[0]))
 
 
 def traffic(times, outcome, late=()):
@@ -51,8 +57,8 @@ def outage(length, bad, *, every=1, late=False):
     return traffic(times, outcome, np.flatnonzero(hit) if late else ())
 
 
-def minutes(one, *incidents_s, aims=ALL, width_s=10):
-    return minutes_to_recover(bins(one, aims, width_s * S), fallen(*incidents_s))
+def minutes(one, *incidents_s, aims=ALL, width_s=10, lasts=None):
+    return minutes_to_recover(bins(one, aims, width_s * S), fallen(*incidents_s, lasts=lasts))
 
 
 def test_the_time_to_recover_by_hand():
@@ -69,6 +75,15 @@ def test_the_time_to_recover_by_hand():
 def test_a_good_bin_amid_bad_ones_is_no_recovery():
     assert minutes(outage(900, [*range(300, 360), *range(380, 420)]), 300) == [2.0]
     assert minutes(outage(900, [*range(300, 360), *range(600, 660)]), 300) == [1.0]  # 60 s and more lie between
+
+
+def test_a_slow_collapse_is_no_recovery():
+    """A replica is away from 300 to 700 s, and clients give up from 400 s on: the good minute before proves nothing."""
+    assert minutes(outage(1200, range(400, 1200)), 300, lasts=[400]) == [None]
+    assert minutes(outage(1200, range(400, 800)), 300, lasts=[400]) == [pytest.approx(500 / 60)]
+    assert minutes(outage(1200, range(400, 800)), 300, lasts=[None]) == [8.0]  # from 780 s on, 20 of 420 s are bad
+    assert minutes(outage(1200, ()), 300, lasts=[None]) == [0.0]  # it was not needed
+    assert minutes(outage(1200, range(400, 800)), 300, lasts=[20]) == [0.0]  # back in time: that was something else
 
 
 def test_late_answers_count_as_bad_only_against_an_slo():
@@ -110,7 +125,7 @@ def test_an_incident_at_the_end_is_judged_by_what_is_left():
     assert minutes(outage(900, range(880, 900)), 880) == [None]
 
 
-def naive(times, good, falls, width):
+def naive(times, good, falls, lasts, width):
     """The definition of sim/report/recovery.py, word by word, in seconds."""
     groups = []
     for at in sorted(set(falls)):
@@ -128,9 +143,12 @@ def naive(times, good, falls, width):
             yardstick = sum(before) / len(before)
         if yardstick is None or not any(t >= begin for t in times):
             continue
+        back = [at + down for at, down in zip(falls, lasts, strict=True) if down is not None]
+        back = sorted(at for at in back if at > first)[: len(group)]
+        whole = max(back[-1], last) if len(back) == len(group) else max(times)
         over = None
         for start in range(begin, max(times) + 1, width):
-            hold = max(start, last) + 60
+            hold = max(start, min(whole, max(times))) + 60
             inside = [g for t, g in pairs if start <= t and t // width * width < hold]
             proven = start + 30 <= max(times) or last + 30 > max(times)
             asked = any(start <= t < start + width for t in times)
@@ -149,13 +167,16 @@ def naive(times, good, falls, width):
 @settings(max_examples=300, deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 900), st.booleans() | st.just(True)), min_size=1, max_size=80),
-    st.lists(st.integers(0, 950), max_size=5, unique=True),
+    st.dictionaries(st.integers(0, 950), st.none() | st.integers(1, 400), max_size=5),
     st.sampled_from([10, 30, 120]),
 )
-def test_the_time_to_recover_is_as_defined(pairs, falls, width):
+def test_the_time_to_recover_is_as_defined(pairs, incidents, width):
+    falls = sorted(incidents)
+    lasts = [incidents[at] for at in falls]
     times, good = zip(*sorted(pairs), strict=True)
     one = traffic(times, [Outcome.FINISHED if well else Outcome.TIMED_OUT for well in good])
-    assert minutes(one, *sorted(falls), width_s=width) == pytest.approx(naive(times, good, falls, width))
+    found = minutes(one, *falls, width_s=width, lasts=lasts)
+    assert found == pytest.approx(naive(times, good, falls, lasts, width))
 
 
 @pytest.mark.parametrize(
