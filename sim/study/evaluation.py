@@ -7,7 +7,7 @@ from typing import Any
 from sim.report import measured, summarise, warm_up
 from sim.result import Measures
 from sim.run import simulate
-from sim.scenario.load import load
+from sim.scenario.load import Loaded, load
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,11 @@ def evaluate(design: Design) -> Evaluation:
     Raises:
         InputError: the design cannot be built, in one sentence.
     """
-    loaded = load(Path(design.source), design.settings, design.variant)
+    return evaluate_loaded(design, load(Path(design.source), design.settings, design.variant))
+
+
+def evaluate_loaded(design: Design, loaded: Loaded) -> Evaluation:
+    """The same of a design that has been loaded."""
     run = simulate(loaded, progress=_silent)
     parts = [measured(run, one, warm_up(run, one)) for one in run.replications]
     return Evaluation(
