@@ -103,7 +103,7 @@ class Striker:
             for zone in range(len(self._zones)):
                 self._watch_zone(zone, life_ns)
         else:
-            self._fleet.on_node.append(lambda node: self._watch_node(node, life_ns, spec.of == "gpu"))
+            self._fleet.on_node.append(lambda node, gpu: self._watch_node(node, gpu, life_ns, spec.of))
 
     def _watch_replica(
         self, replica: Replica, life_ns: Callable[[], int], rng: np.random.Generator, hang_share: float
@@ -116,23 +116,25 @@ class Striker:
 
         self._fleet.later(life_ns(), replica, fail)
 
-    def _watch_node(self, node: Node, life_ns: Callable[[], int], gpus: bool) -> None:
-        """Draw lives when a node begins to run, and anew after a repair; a draw before that counts no more."""
-        node.runs += 1
-        runs = node.runs
+    def _watch_node(self, node: Node, begins: int | None, life_ns: Callable[[], int], of: str) -> None:
+        """Draw the life of what begins to run, the node (None) or a GPU of it; a draw before that counts no more."""
+        if of == "node":
+            mortal: list[int | None] = [None] if begins is None else []
+        else:
+            mortal = [*range(len(node.gpus))] if begins is None else [begins]
 
-        def fail(gpu: int | None, _: object) -> None:
-            if not node.alive or node not in self._fleet.nodes or node.runs != runs or self._world.over:
+        def fail(gpu: int | None, age: tuple[int, int], _: object) -> None:
+            if not node.alive or node not in self._fleet.nodes or node.age(gpu) != age or self._world.over:
                 return
             if gpu is None:
                 self._repairs.lose(node, Cause.NODE)
             elif node.gpus[gpu] != BROKEN:
                 self._repairs.break_gpu(node, gpu)
 
-        for gpu in range(len(node.gpus)) if gpus else (None,):
+        for gpu in mortal:
             wake = self._world.timeout(life_ns())
             assert wake.callbacks is not None
-            wake.callbacks.append(partial(fail, gpu))
+            wake.callbacks.append(partial(fail, gpu, node.age(gpu)))
 
     @property
     def _zones(self) -> list[str]:

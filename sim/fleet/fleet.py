@@ -62,8 +62,8 @@ class Fleet:
         self.sellers: dict[int, Seller] = {}
         """Of pools whose market may have no node to sell."""
         self.on_ready: list[Callable[[Replica], None]] = []
-        self.on_node: list[Callable[[Node], None]] = []
-        """Called with nodes that begin to run."""
+        self.on_node: list[Callable[[Node, int | None], None]] = []
+        """Called with nodes that begin to run, or with one GPU of them that was replaced."""
         self._places = places
         self._free = [list(one) for one in places.of_pool]
         self._gpus = [one.layout.gpus for one in deployments]
@@ -352,21 +352,36 @@ class Fleet:
         self._runs(node)
 
     def _runs(self, node: Node) -> None:
+        node.runs += 1
         for hook in self.on_node:
-            hook(node)
+            hook(node, None)
 
     def repaired(self, node: Node) -> None:
-        """A node, or a GPU of it, works again."""
+        """A node works again, and takes containers."""
+        node.alive = True
+        if not node.ready.triggered:
+            node.ready.succeed()
         self._runs(node)
         self.reconcile(node.pool)
+
+    def replaced(self, node: Node, gpu: int) -> None:
+        """A GPU of a node works again."""
+        node.mended[gpu] = node.mended.get(gpu, 0) + 1
+        for hook in self.on_node:
+            hook(node, gpu)
+        self.reconcile(node.pool)
+
+    def lose(self, node: Node) -> None:
+        """A node falls silent; if it was still on its way up, it stays where it is."""
+        node.alive = False
+        if node.process is not None and node.process.is_alive:
+            node.process.interrupt()
 
     def give_up(self, node: Node) -> None:
         """Return a rented node."""
         if node not in self.nodes:
             return
-        node.alive = False
+        self.lose(node)
         self.nodes.remove(node)
-        if node.process is not None and node.process.is_alive:
-            node.process.interrupt()
         if self.pools[node.pool].market in _RENTED:
             self.ledger.end(node, FREE, self.now)

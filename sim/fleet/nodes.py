@@ -53,11 +53,17 @@ class Node:
     """Its start."""
     runs: int = 0
     """How often it began to run: first, and after repairs."""
+    mended: dict[int, int] = field(default_factory=dict)
+    """How often each GPU was replaced."""
 
     @property
     def free(self) -> int:
         """GPUs that work and hold no replica."""
         return self.gpus.count(FREE)
+
+    def age(self, gpu: int | None) -> tuple[int, int]:
+        """What changes when the node, or this GPU of it, begins to run anew."""
+        return self.runs, 0 if gpu is None else self.mended.get(gpu, 0)
 
     def seat(self, replica: Replica, gpus: int) -> None:
         """Put a replica on so many free GPUs."""

@@ -53,12 +53,12 @@ class Repairs:
         self._repair_ns = None if spec.repair is None else sampler(spec.repair, rng)
         self._crews = simpy.Resource(self._world, spec.repair_crews) if spec.repair_crews else None
 
-    def crash(self, replica: Replica, for_ns: int | None = None) -> None:
+    def crash(self, replica: Replica, for_ns: int | None = None, cause: Cause = Cause.CRASH) -> None:
         """The engine process dies: its connections break at once, and kubelet starts it again on the spot."""
         if replica.state is State.DRAINING:
-            self._fleet.let_go(replica, Cause.CRASH)
+            self._fleet.let_go(replica, cause)
             return
-        self._down(replica, Door.REFUSING, Cause.CRASH)
+        self._down(replica, Door.REFUSING, cause)
         if for_ns is not None:
             self._fleet.later(for_ns, replica, lambda: self._back(replica))
         else:
@@ -90,7 +90,7 @@ class Repairs:
 
     def lose(self, node: Node, cause: Cause, for_ns: int | None = None) -> None:
         """A node falls silent, with all that stands on it: clients hear nothing until somebody notices."""
-        node.alive = False
+        self._fleet.lose(node)
         there = list(node.replicas)
         for replica in there:
             if replica.doomed:
@@ -110,7 +110,7 @@ class Repairs:
     def _kill(self, replica: Replica) -> None:
         """A hang is noticed: out of the routers with it, and a new process."""
         self._fleet.gateway.eject(replica.place)
-        self.crash(replica)
+        self.crash(replica, cause=Cause.HANG)
 
     def _down(self, replica: Replica, door: Door, cause: Cause) -> None:
         """A replica is dead, and the health checks will see it."""
@@ -141,13 +141,12 @@ class Repairs:
         """A drill on a node is over: everything on it is as before."""
         lives = [replica.life for replica in there]
         yield self._world.timeout(for_ns)
-        if self._world.over:
+        if self._world.over or node not in self._fleet.nodes:
             return
-        node.alive = True
         for replica, life in zip(there, lives, strict=True):
             if replica.life == life:
                 self._back(replica)
-        self._fleet.reconcile(node.pool)
+        self._fleet.repaired(node)
 
     def _replace(self, there: list[Replica]) -> simpy.events.ProcessGenerator:
         """Kubernetes: the node is noticed after the grace period, its pods are evicted after the toleration."""
@@ -165,7 +164,6 @@ class Repairs:
         yield from self._repair()
         if self._world.over or node not in self._fleet.nodes:
             return
-        node.alive = True
         for replica, life in zip(there, lives, strict=True):
             if replica.life == life:
                 self._restart(replica)
@@ -180,7 +178,7 @@ class Repairs:
             return
         if node.gpus[gpu] == BROKEN:
             node.gpus[gpu] = FREE
-        self._fleet.repaired(node)
+        self._fleet.replaced(node, gpu)
 
     def _repair(self) -> simpy.events.ProcessGenerator:
         """Wait for a crew, then for it to finish."""

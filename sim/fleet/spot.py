@@ -92,12 +92,13 @@ class HazardMarket(Reclaims):
         """All but those that were just reclaimed from."""
         return [zone for zone in range(self.zones) if self._closed_until[zone] <= self.fleet.now]
 
-    def _watch(self, node: Node) -> None:
-        if node.pool != self.pool:
+    def _watch(self, node: Node, gpu: int | None) -> None:
+        if node.pool != self.pool or gpu is not None:
             return
+        age = node.age(None)
         wake = self.world.timeout(int(min(self._rng.exponential(self._mean_ns), float(1 << 62))))
         assert wake.callbacks is not None
-        wake.callbacks.append(lambda _: self._trigger(node))
+        wake.callbacks.append(lambda _: self._trigger(node) if node.age(None) == age else None)
 
     def _trigger(self, node: Node) -> None:
         if self.world.over or not node.alive or node.noticed or node not in self.fleet.nodes:
