@@ -1,5 +1,6 @@
 """What is worth knowing before a run: does it fit, how much KV, is the load above capacity, are numbers measured."""
 
+from bisect import bisect_left
 from functools import partial
 
 import numpy as np
@@ -15,7 +16,7 @@ from sim.scenario.scenario import Scenario
 from sim.steptime.cost import step_ns
 from sim.steptime.shape import StepShape
 from sim.streams import stream
-from sim.units import NS_PER_S
+from sim.units import NS_PER_MS, NS_PER_S
 from sim.workload.draw import draw
 from sim.world import World
 
@@ -79,7 +80,7 @@ def _load(
     """Compare the offered token rate with what the pools could do at best, all seats or KV blocks in use."""
     if requests.concurrency is not None:
         return [f"Closed loop: {requests.concurrency} requests in flight, so the load adapts to the capacity."]
-    span_s = max(int(_earliest_ns(requests).max()), 1) / NS_PER_S
+    span = span_s(requests)
     models = class_models(scenario, requests)
     findings = []
     for model, pools in serving_pools(scenario, deployments, requests).items():
@@ -87,11 +88,11 @@ def _load(
         if not mine.any():
             continue
         serving = [deployments[pool] for pool in pools]
-        most = sum(one.pool.replicas * _most_requests_per_s(one, requests, mine) for one in serving)
+        most = sum(one.pool.replicas * sustainable_rate(one, requests, mine) for one in serving)
         if most == 0:
             findings.append(f"{model}: no replica at the start.")
             continue
-        offered = int(mine.sum()) / span_s
+        offered = int(mine.sum()) / span
         above = "above" if offered > most else "below"
         findings.append(
             f"{model}: {offered:.2f} requests/s that can be served are offered on average, {above} the {most:.2f} "
@@ -113,27 +114,53 @@ def _earliest_ns(requests: Requests) -> np.ndarray[tuple[int], np.dtype[np.int64
     return np.asarray(total - before[first.cumsum() - 1])
 
 
-def _most_requests_per_s(
-    one: Deployment, requests: Requests, mine: np.ndarray[tuple[int], np.dtype[np.bool_]]
+def span_s(requests: Requests) -> float:
+    """Time in which the requests are sent at the earliest, seconds."""
+    return max(int(_earliest_ns(requests).max()), 1) / NS_PER_S
+
+
+def sustainable_rate(
+    one: Deployment,
+    requests: Requests,
+    mine: np.ndarray[tuple[int], np.dtype[np.bool_]],
+    slowest_step_ms: float | None = None,
 ) -> float:
     """Best steady rate of a replica: batches as large as seats, KV blocks and budget allow, no prefix hits.
 
     A cycle of mean-output steps serves a full batch; each step decodes the batch and prefills the share of new prompts
     that keeps it full.
+
+    Args:
+        one: what the replica is.
+        requests: the traffic.
+        mine: bool[n], which of them it is offered.
+        slowest_step_ms: batches are no larger than such a step allows; default any.
+
+    Returns:
+        Requests a second.
     """
     prompt = float(requests.prompt_tokens[mine].mean())
     output = float(requests.output_tokens[mine].mean())
     context = prompt + output / 2
     batch = min(one.defaults.max_num_seqs, max(int(one.memory.kv_tokens / (context + one.defaults.block_size)), 1))
-    prefill = round(batch * prompt / output)
-    prefill = min(prefill, one.defaults.max_num_batched_tokens - batch)
+    if slowest_step_ms is not None:
+        limit_ns = slowest_step_ms * NS_PER_MS
+        # The first batch that is too slow, less one: steps take longer, the larger the batch.
+        slow = bisect_left(range(1, batch + 1), x=True, key=lambda n: _cycle(one, n, prompt, output)[1] > limit_ns)
+        batch = max(slow, 1)
+    starts, ns = _cycle(one, batch, prompt, output)
+    return starts / (ns / NS_PER_S)
+
+
+def _cycle(one: Deployment, batch: int, prompt: float, output: float) -> tuple[float, int]:
+    """Requests that a step starts when a batch is kept full, and the step's time in ns."""
+    prefill = max(min(round(batch * prompt / output), one.defaults.max_num_batched_tokens - batch), 2)
     shape = StepShape(
-        prefill_tokens=max(prefill, 2),
+        prefill_tokens=prefill,
         prefill_seqs=1,
-        prefill_pairs=round(max(prefill, 2) * prompt / 2),
+        prefill_pairs=round(prefill * prompt / 2),
         decode_seqs=batch - 1,
-        context_tokens=round((batch - 1) * context),
+        context_tokens=round((batch - 1) * (prompt + output / 2)),
         sampled=batch,
     )
-    starts_per_step = max(prefill, 2) / prompt
-    return starts_per_step / (step_ns(one.cost, shape) / NS_PER_S)
+    return prefill / prompt, step_ns(one.cost, shape)

@@ -17,7 +17,7 @@ _BIN_BITS = 18
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A mean over independent replications with its 95 % confidence interval, in the unit of the values.
+    """A mean over independent replications with its confidence interval (95 %), in the unit of the values.
 
     With one value the interval is unknown (None), with none the mean is unknown too; neither is ever a zero.
     """
@@ -64,7 +64,7 @@ class Interval:
         return Interval(mean, low, high, self.n, below, above)
 
 
-def t_interval(values: Iterable[float | None]) -> Interval:
+def t_interval(values: Iterable[float | None], confidence: float = CONFIDENCE) -> Interval:
     """Return the Student-t interval of the mean of independent values; None values are left out."""
     known = np.array([value for value in values if value is not None], dtype=np.float64)
     n = len(known)
@@ -75,7 +75,7 @@ def t_interval(values: Iterable[float | None]) -> Interval:
         return Interval(mean, None, None, 1)
     if (known == known[0]).all():  # the mean of equal values may differ from them in the last bit
         return Interval(float(known[0]), float(known[0]), float(known[0]), n)
-    half = float(stdtrit(n - 1, (1 + CONFIDENCE) / 2) * known.std(ddof=1) / np.sqrt(n))
+    half = float(stdtrit(n - 1, (1 + confidence) / 2) * known.std(ddof=1) / np.sqrt(n))
     return Interval(mean, mean - half, mean + half, n)
 
 

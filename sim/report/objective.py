@@ -1,6 +1,6 @@
 """Which SLO each request class has, read from the resolved scenario."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,10 +23,13 @@ def objectives(run: Run) -> tuple[Objective, ...]:
 
     A class of the scenario with its own `slo` keeps to that alone; all others to the scenario's.
     """
-    scenario: dict[str, Any] = run.scenario
+    return class_objectives(run.scenario, run.replications[0].requests.classes)
+
+
+def class_objectives(scenario: Mapping[str, Any], classes: Sequence[str]) -> tuple[Objective, ...]:
+    """The same of a resolved scenario as JSON data, before it is run; `classes`: of its requests."""
     own = {one["name"]: one["slo"] for one in scenario["workload"].get("classes", ()) if one.get("slo")}
-    names = run.replications[0].requests.classes or ("all",)
-    return tuple(_objective(name, Slo.model_validate(own.get(name) or scenario["slo"])) for name in names)
+    return tuple(_objective(name, Slo.model_validate(own.get(name) or scenario["slo"])) for name in classes or ("all",))
 
 
 def _objective(name: str, slo: Slo) -> Objective:

@@ -1,0 +1,237 @@
+"""A plan in sentences: what to buy, what else there is and at which difference, or why there is nothing."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sim import catalog
+from sim.report.bottleneck import percent
+from sim.scenario.market import HazardReclaims
+from sim.scenario.workload import Trace
+from sim.stats import Interval
+from sim.study.candidates import Kind
+from sim.study.evaluation import Evaluation
+from sim.study.plan import Fleet, Plan
+from sim.workload import named
+
+MOVES = 3
+"""So many other fleets are told as moves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A change to the cheapest fleet."""
+
+    change: str
+    usd_per_hour: float
+    """More than now, or less."""
+    share: float
+    """Of what the fleet costs now."""
+    buys: str
+
+    @property
+    def sentence(self) -> str:
+        """For example: One replica more: +$7.91/h (+5 %), P99 TTFT 380 instead of 420 ms."""
+        sign = "-" if self.usd_per_hour < 0 else "+"
+        usd = f"{sign}${abs(self.usd_per_hour):,.2f}/h ({sign}{abs(100 * self.share):.0f} %)"
+        return f"{self.change}: {usd}, {self.buys}."
+
+
+def name(one: Fleet) -> str:
+    """For example: 2 x 4 h100-sxm-80gb (on demand)."""
+    return f"{one.replicas} x {one.kind.name} ({one.offer.market.replace('_', ' ')})"
+
+
+def value(one: Evaluation, key: str) -> Interval:
+    """A number of the whole run, with its interval."""
+    return interval(one.summary["values"][key])
+
+
+def interval(told: Mapping[str, Any]) -> Interval:
+    """An interval from a summary's JSON."""
+    return Interval(**told)
+
+
+def plain(number: Interval, digits: int = 0) -> str:
+    """A number with the half-width of its interval, where it has one."""
+    if number.mean is None:
+        return "-"
+    half = "" if number.half_width is None else f" ± {number.half_width:,.{digits}f}"
+    return f"{number.mean:,.{digits}f}{half}"
+
+
+def headline(plan: Plan) -> str:
+    """The cheapest fleet, what it serves and what it costs, in one sentence."""
+    best = plan.fleets[0]
+    one = best.evaluation
+    good = " and ".join(
+        f"{plain(share.value.scaled(100), 1)} % are {_good(share.name, len(best.shares))} "
+        f"({100 * share.required:g} % asked for)"
+        for share in best.shares
+    )
+    return (
+        f"{name(best)} serve {plain(value(one, 'offered_rate'), 1)} requests/s at P99 TTFT "
+        f"{plain(value(one, 'p99_ttft_ms'))} ms and P99 TPOT {plain(value(one, 'p99_tpot_ms'), 1)} ms for "
+        f"${plain(value(one, 'usd_per_hour'), 2)}/h, ${plain(value(one, 'usd_per_1k_good_requests'), 3)} per 1k good "
+        f"requests; {good}."
+    )
+
+
+def moves(plan: Plan) -> list[Move]:
+    """The next-cheapest changes to the cheapest fleet: what to change, what that costs, and what it buys."""
+    best, others = plan.fleets[0], plan.fleets[1:]
+    near = list(others[:MOVES])
+    elsewhere = [one for one in others if one.offer.market != best.offer.market]
+    if elsewhere and elsewhere[0] not in near:
+        near.append(elsewhere[0])
+    found = [_move(best, f"{name(one)} instead", one.usd_per_hour, _market(best, one), one.evaluation) for one in near]
+    if plan.more is not None:
+        dearer = best.offer.usd_per_hour(best.needed + 1)
+        found.append(_move(best, "One replica more", dearer, "", plan.more))
+    if best.fewer is not None and not best.offer.reclaimed:
+        missed = _share_of_good(best.fewer)
+        cheaper = best.offer.usd_per_hour(best.needed - 1)
+        buys = f"but it misses the SLO ({100 * missed:.1f} % of the requests are good)"
+        found.append(_by(best, "One replica fewer", cheaper, buys))
+    return found
+
+
+def bottleneck(plan: Plan) -> str:
+    """What limits the cheapest fleet."""
+    return str(plan.fleets[0].evaluation.summary["bottleneck"])
+
+
+def notes(plan: Plan) -> list[str]:
+    """What was simulated, and what the verdict does not cover."""
+    n = plan.loaded.scenario.run.replications
+    found = []
+    if _recorded(plan):
+        found.append(
+            "A recording is one sample path: the numbers say how these requests are served, not how another day's "
+            "would be."
+        )
+    elif n == 1:
+        found.append("One replication: no intervals, the verdict rests on its value alone (run.replications).")
+    else:
+        found.append(
+            f"The share of good requests lies above what the SLO asks with {100 * plan.confidence:g} % confidence "
+            f"(t interval over {n} replications)."
+        )
+    spot = [one for one in (*plan.fleets, *plan.missed) if one.offer.reclaimed]
+    if spot:
+        found.append(_reclaims(spot))
+    return found
+
+
+def why_none(plan: Plan) -> list[str]:
+    """Why no fleet keeps the SLO, and what would help."""
+    found = []
+    if plan.hopeless:
+        found += _hopeless(plan)
+    for kind, one in plan.too_small:
+        found.append(
+            f"{plan.most} x {kind.name} are not enough: {100 * _share_of_good(one):.1f} % of the requests are good. "
+            "More replicas (--max-replicas) or less load would help."
+        )
+    for one in plan.missed:
+        found.append(f"{name(one)} misses the SLO when its nodes are taken back; more over_provision would help.")
+    if not (plan.hopeless or plan.too_small or plan.missed):
+        what = "fits the model" if plan.unfit else "has a price"
+        found.append(f"None of the GPUs asked for {what}.")
+    return found
+
+
+def _hopeless(plan: Plan) -> list[str]:
+    rejected = min(kind.alone.rejected for kind in plan.hopeless)
+    best = max(plan.hopeless, key=lambda kind: min(kind.alone.good))
+    slo = plan.loaded.scenario.slo
+    if not all(best.alone.needed_ms):
+        return [
+            f"{percent(rejected)} of the requests exceed max_model_len with prompt + max_tokens and are rejected, so no "
+            f"fleet can make {slo.percentile:g} % of them good; a slo.percentile of at most {100 * (1 - rejected):.1f}, "
+            "or a model with a longer context, would help."
+        ]
+    limits = _too_tight(plan, best)
+    return [
+        f"Even idle replicas are too slow: on {best.name}, which come closest, {limits} to reach the share of good "
+        f"requests that is asked for; {100 * min(best.alone.good):.1f} % can be good. Higher limits, faster GPUs or a "
+        "larger tensor_parallel_size would help; more replicas would not."
+    ]
+
+
+def _too_tight(plan: Plan, kind: Kind) -> str:
+    """Which limits of the SLO an idle replica cannot keep."""
+    words = {"ttft": "prefill alone takes", "tpot": "one decode step takes"}
+    slo = plan.loaded.scenario.slo
+    needed = {key: ms for one in kind.alone.needed_ms for key, ms in one.items()}
+    tight = [(key, ms) for key, ms in needed.items() if ms > (getattr(slo, f"{key}_ms") or 0)] or list(needed.items())
+    return " and ".join(
+        f"{words.get(key, f'{key.upper()} is')} {ms:,.0f} ms ({key}_ms would have to be as much)" for key, ms in tight
+    )
+
+
+def _move(best: Fleet, change: str, usd: float, gain: str, after: Evaluation) -> Move:
+    pairs = [(value(best.evaluation, key), value(after, key)) for key in ("p99_ttft_ms", "p99_tpot_ms")]
+    changes = [
+        f"{label} {plain(new, digits)} instead of {plain(old, digits)} ms"
+        for label, digits, (old, new) in zip(("P99 TTFT", "P99 TPOT"), (0, 1), pairs, strict=True)
+    ]
+    return _by(best, change, usd, ", ".join([*([gain] if gain else []), *changes]))
+
+
+def _by(best: Fleet, change: str, usd: float, buys: str) -> Move:
+    more = usd - best.usd_per_hour
+    return Move(change, more, more / best.usd_per_hour if best.usd_per_hour else 0.0, buys)
+
+
+def _market(best: Fleet, other: Fleet) -> str:
+    if best.offer.market == "spot" != other.offer.market:
+        return "no node is ever taken back"
+    return ""
+
+
+def _reclaims(spot: list[Fleet]) -> str:
+    lives = []
+    for one in spot:
+        assert one.offer.pool.spot is not None
+        reclaims = one.offer.pool.spot.reclaims
+        if isinstance(reclaims, HazardReclaims) and reclaims.preset is not None:
+            hours = catalog.spot_preset(reclaims.preset).mean_life_hours
+            lives.append(f"preset {reclaims.preset}, a node lives {hours:,.0f} h on average")
+        elif isinstance(reclaims, HazardReclaims):
+            lives.append(f"a node lives {reclaims.mean_life_hours:,.1f} h on average")
+        else:
+            lives.append(f"recording {reclaims.trace or reclaims.path}")
+    seen = [value(one.evaluation, "failures_spot").mean or 0.0 for one in spot]
+    seconds = max(value(one.evaluation, "duration").mean or 0.0 for one in spot)
+    found = f"{sum(seen) / len(seen):.1f} a fleet were" if any(seen) else "none was"
+    return (
+        f"Spot fleets run one node's worth of replicas more than they need, or what spot.over_provision says, and were "
+        f"simulated with reclaims ({'; '.join(dict.fromkeys(lives))}): {found} taken back in the {seconds:,.0f} s "
+        "simulated"
+        + (
+            "."
+            if any(seen)
+            else ", so nothing is proved about reclaims: state your market's on a spot pool of the scenario, or simulate longer."
+        )
+    )
+
+
+def _recorded(plan: Plan) -> bool:
+    traffic = plan.loaded.scenario.workload
+    if not isinstance(traffic, Trace):
+        return False
+    form = traffic.format if traffic.trace is None else named.find(traffic.trace).format
+    return form != "servegen"
+
+
+def _good(share: str, shares: int) -> str:
+    if share == "availability":
+        return "answered"
+    return "good" if shares == 1 or share == "all" else f"good of class {share}"
+
+
+def _share_of_good(one: Evaluation) -> float:
+    """The smallest among the classes."""
+    shares = [klass["values"]["good_share"]["mean"] for klass in one.summary["classes"] if klass["slo_ms"]]
+    return min((share for share in shares if share is not None), default=0.0)
