@@ -1,0 +1,1 @@
+"""The browser app: `app.py` is its frame, each file of `views` a page."""

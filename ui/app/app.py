@@ -1,0 +1,55 @@
+"""The frame of the app: navigation, the scenario bar, the strip, the page. Streamlit runs this file for every tab."""
+
+from pathlib import Path
+from urllib.parse import urlencode
+
+import streamlit as st
+
+from sim.errors import InputError
+from ui.app import bar, frame
+
+# By file under views/, which is also the path of its URL. (No docstring: Streamlit would print it.)
+PAGES = {
+    "plan": ("Plan", ":material/straighten:"),
+    "triangle": ("Triangle", ":material/change_history:"),
+    "replay": ("Replay", ":material/replay:"),
+    "resilience": ("Resilience", ":material/shield:"),
+    "compare": ("Compare", ":material/compare_arrows:"),
+    "calibration": ("Calibration", ":material/rule:"),
+}
+
+HERE = Path(__file__).parent
+
+
+def main() -> None:
+    """Draw what every page has, then the page."""
+    st.set_page_config("Trilemma", str(HERE / "icon.svg"), layout="wide")
+    there = [(name, *how) for name, how in PAGES.items() if (HERE / "views" / f"{name}.py").is_file()]
+    page = st.navigation(
+        [
+            st.Page(HERE / "views" / f"{name}.py", title=title, icon=icon, url_path=name, default=name == "plan")
+            for name, title, icon in there
+        ]
+    )
+    with st.sidebar:
+        try:
+            scene = bar.scenario_bar()
+        except InputError as error:
+            scene, said = None, str(error)
+    if scene is None:
+        st.title(page.title)
+        frame.problem(said)
+        st.caption("Change the scenario on the left, or choose another one.")
+        return
+    if st.session_state.get("scene") is None or st.session_state["scene"].sha256 != scene.sha256:
+        st.session_state["waits"] = True
+    st.session_state["scene"] = scene
+    pins = frame.pinned()
+    if pins and st.query_params.get_all("pin") != pins:
+        st.query_params["pin"] = pins
+    query = urlencode([*scene.query.items(), *(("pin", one) for one in pins)])
+    frame.strip(scene, f"{(st.context.url or '').partition('?')[0]}{'?' if query else ''}{query}")
+    page.run()
+
+
+main()

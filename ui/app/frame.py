@@ -1,0 +1,180 @@
+"""What every page has: the strip above it, and how it asks for simulations."""
+
+import shlex
+from collections.abc import Callable, Sequence
+
+import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+from harness.flags import serve_flags
+from sim.errors import InputError
+from sim.scenario.steptime import Calibrated
+from sim.study.evaluation import Evaluation
+from ui.app.jobs import Answer, Task, workshop
+from ui.app.scene import Scene
+from ui.app.words import WORDS, plain
+
+EVERY_S = 0.5
+"""How often a page that waits looks for answers."""
+MOST_PINS = 4
+
+
+def current() -> Scene:
+    """The what-if of this run of the page."""
+    scene: Scene = st.session_state["scene"]
+    return scene
+
+
+def session() -> str:
+    """The browser tab."""
+    context = get_script_run_ctx()
+    return context.session_id if context else "none"
+
+
+def ask(part: str, tasks: Sequence[Task]) -> list[Answer]:
+    """What is known of the tasks' answers now; what is not known is worked on, unless the user has cancelled."""
+    return workshop().ask(session(), part, tasks, start=not cancelled())
+
+
+def cancelled() -> bool:
+    """Whether the user broke off the simulations of this very scenario."""
+    return bool(st.session_state.get("cancelled") == current().sha256)
+
+
+def live(draw: Callable[[], bool]) -> None:
+    """Draw a part of the page now, and again and again until it says that all its answers are there.
+
+    Args:
+        draw: draws, and returns whether it still waits for answers.
+    """
+    waits = st.session_state.get("waits", True)
+
+    @st.fragment(run_every=EVERY_S if waits and not cancelled() else None)
+    def part() -> None:
+        still = draw()
+        if still != st.session_state.get("waits", True):
+            st.session_state["waits"] = still
+            st.rerun()
+
+    part()
+
+
+def progress(answers: Sequence[Answer], what: str) -> bool:
+    """Say how far the simulations are, with Cancel; returns whether some are still to come."""
+    done = sum(one.state in {"done", "failed"} for one in answers)
+    open_ = done < len(answers)
+    with st.container(height=64, border=False):
+        if open_ and cancelled():
+            left, right = st.columns([5, 1])
+            left.caption(f"Cancelled after {done} of {len(answers)} {what}; what is shown is coarse or lacks some.")
+            right.button("Go on", on_click=_go_on, width="stretch", key=f"go_on_{what}")
+        elif open_:
+            left, right = st.columns([5, 1])
+            words = (
+                "" if workshop().ready else " (loading the simulator; the very first time it is compiled, some 30 s)"
+            )
+            left.progress(done / len(answers), f"Refining: {done} of {len(answers)} {what}{words}")
+            right.button("Cancel", on_click=_cancel, width="stretch", key=f"cancel_{what}")
+        else:
+            st.caption(f"All {len(answers)} {what} done.")
+    return open_ and not cancelled()
+
+
+def _cancel() -> None:
+    st.session_state["cancelled"] = current().sha256
+
+
+def _go_on() -> None:
+    st.session_state["cancelled"] = None
+    st.session_state["waits"] = True
+
+
+def problem(words: str) -> None:
+    """A mistake, in a sentence."""
+    st.error(plain(words), icon=":material/error:")
+
+
+def badge(scene: Scene) -> None:
+    """Where the step times come from."""
+    step_time = scene.loaded.scenario.step_time
+    label, colour = "roofline only", "orange"
+    if isinstance(step_time, Calibrated):
+        label, colour = f"calibrated: {step_time.calibration}", "green"
+    elif step_time.kind != "roofline":
+        label, colour = step_time.kind, "green"
+    outside = st.session_state.get("outside", {}).get(scene.sha256)
+    if outside:
+        label, colour = f"{label}, outside what was measured", "red"
+    st.badge(plain(label), color=colour, help=WORDS["step_time"])  # type: ignore[arg-type]
+
+
+def note_hull(scene: Scene, one: Evaluation) -> None:
+    """Remember whether the scenario's own evaluation says that step times are extrapolated."""
+    beyond = any("extrapolated" in warning for warning in one.summary["warnings"])
+    st.session_state.setdefault("outside", {})[scene.sha256] = beyond
+
+
+def vllm_lines(scene: Scene) -> str:
+    """A `vllm serve` line for each pool's replicas, to paste into a shell."""
+    lines = []
+    for pool in scene.loaded.scenario.fleet:
+        one = pool.model_copy(update={"replicas": 1})
+        try:
+            flags = serve_flags(scene.loaded.scenario.model_copy(update={"fleet": (one,)}), scene.loaded.base_dir)
+        except InputError as error:
+            lines.append(f"# pool {pool.pool}: {error}")
+            continue
+        gpus = pool.tensor_parallel_size * pool.pipeline_parallel_size
+        lines.append(f"# pool {pool.pool}: {pool.replicas} times, each on {gpus} x {pool.gpu}")
+        lines.append(shlex.join(["vllm", "serve", *flags[1:]]))
+    return "\n".join(lines)
+
+
+def strip(scene: Scene, link: str) -> None:
+    """The hash, where step times come from, and what can be done with the scenario."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.badge(scene.sha256[:12], color="gray", icon=":material/fingerprint:", help=WORDS["hash"])
+        badge(scene)
+        with st.popover("Copy link", icon=":material/link:"):
+            st.caption("This page with this scenario; opens to the same numbers.")
+            st.code(link, language=None, wrap_lines=True)
+        st.download_button(
+            "YAML",
+            scene.text,
+            f"{scene.name}.yaml",
+            "application/yaml",
+            on_click="ignore",
+            icon=":material/download:",
+            help="For `trilemma run`; resolves to the same hash.",
+        )
+        with st.popover("vllm serve", icon=":material/terminal:"):
+            st.code(vllm_lines(scene), language="bash", wrap_lines=True)
+        pins = pinned()
+        st.button(
+            f"Pin ({len(pins)})",
+            icon=":material/keep:",
+            on_click=pin,
+            args=(scene.link(),),
+            disabled=scene.link() in pins or len(pins) >= MOST_PINS,
+            help=f"Keep this scenario for Compare; at most {MOST_PINS}.",
+        )
+
+
+def pinned() -> list[str]:
+    """Pinned scenarios, each as what follows the "?" of its link."""
+    pins: list[str] = st.session_state.setdefault("pins", st.query_params.get_all("pin")[:MOST_PINS])
+    return pins
+
+
+def pin(link: str) -> None:
+    """Keep a scenario for Compare."""
+    pins = pinned()
+    if link not in pins and len(pins) < MOST_PINS:
+        pins.append(link)
+    st.query_params["pin"] = pins
+
+
+def unpin(link: str) -> None:
+    """Keep it no longer."""
+    st.session_state["pins"] = [one for one in pinned() if one != link]
+    st.query_params["pin"] = st.session_state["pins"]

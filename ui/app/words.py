@@ -1,0 +1,64 @@
+"""What the numbers mean, for tooltips; and texts of users made harmless."""
+
+import re
+
+WORDS = {
+    "goodput_share": (
+        "Share of all requests that keep every limit of the SLO; rejected, lost and timed-out ones count as bad. "
+        "`request_goodput / offered rate`, the goodput of `vllm bench serve --goodput`."
+    ),
+    "ttft": (
+        "Time to first token: from sending a request to the first token of its answer, queueing included. "
+        "vLLM: `vllm:time_to_first_token_seconds`."
+    ),
+    "tpot": (
+        "Time per output token, without the first: (end-to-end latency - TTFT) / (output tokens - 1), as vLLM bench "
+        "has it. guidellm's TPOT includes the first token. vLLM: `vllm:request_time_per_output_token_seconds`."
+    ),
+    "usd_per_hour": (
+        "What the fleet's GPUs cost an hour: the leases of the run at the catalogue's median list price for this GPU "
+        "and market, or at the scenario's own price."
+    ),
+    "usd_per_1k_good": "USD an hour over the rate of requests that keep the SLO, for 1,000 of them.",
+    "usd_per_1m_output": "USD an hour over the rate of output tokens, for a million of them.",
+    "interval": (
+        "± is half of the 95 % interval of the mean over replications (Student's t), with what the calibration of the "
+        "step times leaves open. No ± : one replication, so nothing is known of its chance."
+    ),
+    "slo": (
+        "Service-level objective: limits in ms that a request must keep to count as good, and the percentage of "
+        "requests that must. Met: the whole interval of the good share lies at or above it. Undecided: the interval "
+        "contains it."
+    ),
+    "performance": (
+        "Interactivity: output tokens a second that one user sees, 1000 / mean TPOT in ms, as InferenceMAX has it; of "
+        "designs that meet the SLO. Score: over the best design's."
+    ),
+    "cost": (
+        "USD for 1,000 requests within the SLO at the scenario's traffic. Score: the cheapest feasible design's over "
+        "this one's."
+    ),
+    "flexibility": (
+        "Share of goodput kept without a human edit, mean over a declared set of stresses: goodput share under stress "
+        "over the share without, clipped to 0..1. Score: over the best design's."
+    ),
+    "step_time": (
+        "Where step times come from. Roofline only: physics with public efficiencies, nothing measured on your "
+        "engine. Calibrated: fitted to measurements. Outside hull: this design is not like those measured."
+    ),
+    "hash": "SHA-256 of the resolved scenario: two scenarios of one hash give the same numbers to the last digit.",
+    "spot": (
+        "Share of replicas on spot nodes. The bar's spot nodes are taken back as AWS's most interrupted types are (above "
+        "20 % a month); a scenario may say otherwise."
+    ),
+    "near_optimal": "Designs that meet the SLO at a cost within this percentage of the cheapest one's.",
+    "feasible": "The SLO is met: the whole interval of the good share lies at or above what it asks for.",
+}
+"""Definitions by the name of a number; the same as in DESIGN.md."""
+
+_MARKUP = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:&])")
+
+
+def plain(text: str) -> str:
+    """Text of a user, or with such in it, for Streamlit's Markdown: shown as it is, no link, image or HTML in it."""
+    return _MARKUP.sub(r"\\\1", " ".join(text.split()))

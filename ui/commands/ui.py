@@ -1,0 +1,46 @@
+"""`trilemma ui`: the browser app, served by this machine alone and asking nobody else for anything."""
+
+import importlib
+from pathlib import Path
+
+from sim.errors import InputError
+from ui.app.theme import STREAMLIT
+
+APP = Path(__file__).parents[1] / "app" / "app.py"
+
+_OPTIONS = {
+    "browser.gatherUsageStats": False,  # no telemetry
+    "server.fileWatcherType": "none",
+    "server.headless": True,
+    "global.developmentMode": False,
+    "client.toolbarMode": "minimal",
+    "client.showErrorDetails": "none",
+    "logger.hideWelcomeMessage": True,  # it would ask the internet for this machine's address
+    "server.maxUploadSize": 60,
+}
+"""Streamlit's; sizes in MB."""
+
+
+def ui(port: int, host: str) -> int:
+    """Serve the app until Ctrl-C.
+
+    Raises:
+        InputError: Streamlit is not installed, or the port is taken.
+    """
+    try:
+        bootstrap = importlib.import_module("streamlit.web.bootstrap")
+        importlib.import_module("plotly")
+    except ImportError:
+        raise InputError('the app needs streamlit and plotly, found none: pip install "trilemma[ui]"') from None
+    from ui.app.jobs import workshop
+
+    options = _OPTIONS | STREAMLIT | {"server.address": host, "server.port": port}
+    flags = {key.replace(".", "_"): value for key, value in options.items()}
+    bootstrap.load_config_options(flags)
+    workshop()  # its processes load the simulator while the server starts
+    print(
+        f"Trilemma is at http://{'localhost' if host in {'127.0.0.1', '::1'} else host}:{port} (Ctrl-C ends it)",
+        flush=True,
+    )
+    bootstrap.run(str(APP), False, [], flags)
+    return 0
