@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from sim.errors import InputError
-from ui import cli_harness
+from ui import cli_harness, cli_plan
 from ui.options import Named, Sets, Variant
 
 BAD_INPUT = 2
@@ -26,6 +26,7 @@ app = typer.Typer(
 data = typer.Typer(help="Public traces: list, get.", rich_markup_mode=None)
 app.add_typer(data, name="data")
 app.add_typer(cli_harness.app)
+app.add_typer(cli_plan.app)
 
 
 @app.command()

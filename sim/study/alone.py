@@ -23,8 +23,8 @@ class Alone:
     good: tuple[float, ...]
     """Largest share of good requests that any number of replicas can reach."""
     needed_ms: tuple[dict[str, float], ...]
-    """Of each limit, how high it would have to be for enough requests to keep it on an idle replica; empty where so many
-    are rejected that no limit is high enough."""
+    """How high each limit would have to be for enough requests to keep it on an idle replica; empty where so many are
+    rejected that no limit is high enough."""
     rejected: float
     """Share of all requests that exceed max_model_len."""
 

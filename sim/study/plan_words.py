@@ -1,11 +1,11 @@
 """A plan in sentences: what to buy, what else there is and at which difference, or why there is nothing."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from sim import catalog
-from sim.report.bottleneck import percent
 from sim.scenario.market import HazardReclaims
 from sim.scenario.workload import Trace
 from sim.stats import Interval
@@ -39,7 +39,18 @@ class Move:
 
 def name(one: Fleet) -> str:
     """For example: 2 x 4 h100-sxm-80gb (on demand)."""
-    return f"{one.replicas} x {one.kind.name} ({one.offer.market.replace('_', ' ')})"
+    spare = one.replicas - one.needed
+    return f"{short(one)} ({one.offer.market.replace('_', ' ')}{f', {spare} of them spare' if spare else ''})"
+
+
+def short(one: Fleet) -> str:
+    """The same without the market."""
+    return fleet(one.replicas, one.kind)
+
+
+def fleet(replicas: int, kind: Kind) -> str:
+    """Replicas of a kind, for example 2 x 4 h100-sxm-80gb."""
+    return f"{replicas} x {kind.gpus} {kind.gpu}"
 
 
 def value(one: Evaluation, key: str) -> Interval:
@@ -75,6 +86,15 @@ def headline(plan: Plan) -> str:
         f"${plain(value(one, 'usd_per_hour'), 2)}/h, ${plain(value(one, 'usd_per_1k_good_requests'), 3)} per 1k good "
         f"requests; {good}."
     )
+
+
+def headline_without_reclaims(plan: Plan) -> str | None:
+    """The cheapest fleet whose nodes stay, where that is another one."""
+    staying = next((one for one in plan.fleets if not one.offer.reclaimed), None)
+    if staying is None or staying is plan.fleets[0]:
+        return None
+    usd = plain(value(staying.evaluation, "usd_per_hour"), 2)
+    return f"The cheapest whose nodes are never taken back: {name(staying)} for ${usd}/h."
 
 
 def moves(plan: Plan) -> list[Move]:
@@ -130,7 +150,7 @@ def why_none(plan: Plan) -> list[str]:
         found += _hopeless(plan)
     for kind, one in plan.too_small:
         found.append(
-            f"{plan.most} x {kind.name} are not enough: {100 * _share_of_good(one):.1f} % of the requests are good. "
+            f"{fleet(plan.most, kind)} are not enough: {100 * _share_of_good(one):.1f} % of the requests are good. "
             "More replicas (--max-replicas) or less load would help."
         )
     for one in plan.missed:
@@ -141,21 +161,41 @@ def why_none(plan: Plan) -> list[str]:
     return found
 
 
+def too_slow(plan: Plan, kind: Kind) -> str:
+    """Why a kind is given up before it is simulated."""
+    most = f"{kind.name}: at most {100 * min(kind.alone.good):.1f} % of the requests can be good, however many replicas"
+    if not all(kind.alone.needed_ms):
+        return f"{most}: {100 * kind.alone.rejected:.1f} % exceed max_model_len."
+    return f"{most}; {_too_tight(plan, kind)}."
+
+
+def cannot_be(plan: Plan) -> list[str]:
+    """Candidates that do not fit, or have no price."""
+    small = [f"{one.tensor_parallel_size} x {one.gpu}" for one in plan.unfit if "does not fit" in one.sentence]
+    found = [f"Too small for the model: {', '.join(small)}."] if small else []
+    found += [one.sentence for one in plan.unfit if "does not fit" not in one.sentence]
+    found += [
+        f"No price {market.replace('_', ' ')}, in the scenario or the catalogue: {', '.join(gpus)}."
+        for market, gpus in plan.unpriced
+    ]
+    return found
+
+
 def _hopeless(plan: Plan) -> list[str]:
     rejected = min(kind.alone.rejected for kind in plan.hopeless)
     best = max(plan.hopeless, key=lambda kind: min(kind.alone.good))
     slo = plan.loaded.scenario.slo
     if not all(best.alone.needed_ms):
         return [
-            f"{percent(rejected)} of the requests exceed max_model_len with prompt + max_tokens and are rejected, so no "
-            f"fleet can make {slo.percentile:g} % of them good; a slo.percentile of at most {100 * (1 - rejected):.1f}, "
-            "or a model with a longer context, would help."
+            f"{100 * rejected:.1f} % of the requests exceed max_model_len with prompt + max_tokens and are rejected: "
+            f"no fleet can make {slo.percentile:g} % of them good. A slo.percentile of at most "
+            f"{math.floor(1000 * (1 - rejected)) / 10:g} or a model with a longer context would help."
         ]
     limits = _too_tight(plan, best)
     return [
-        f"Even idle replicas are too slow: on {best.name}, which come closest, {limits} to reach the share of good "
-        f"requests that is asked for; {100 * min(best.alone.good):.1f} % can be good. Higher limits, faster GPUs or a "
-        "larger tensor_parallel_size would help; more replicas would not."
+        f"Even idle replicas are too slow. On {best.name}, which come closest, {limits}; "
+        f"{100 * min(best.alone.good):.1f} % of the requests can be good. Higher limits, faster GPUs or a larger "
+        "tensor_parallel_size would help; more replicas would not."
     ]
 
 
@@ -166,7 +206,9 @@ def _too_tight(plan: Plan, kind: Kind) -> str:
     needed = {key: ms for one in kind.alone.needed_ms for key, ms in one.items()}
     tight = [(key, ms) for key, ms in needed.items() if ms > (getattr(slo, f"{key}_ms") or 0)] or list(needed.items())
     return " and ".join(
-        f"{words.get(key, f'{key.upper()} is')} {ms:,.0f} ms ({key}_ms would have to be as much)" for key, ms in tight
+        f"{words.get(key, f'{key.upper()} is')} {ms:,.0f} ms for enough requests to be good ({key}_ms is "
+        f"{getattr(slo, f'{key}_ms'):g})"
+        for key, ms in tight
     )
 
 
@@ -202,19 +244,15 @@ def _reclaims(spot: list[Fleet]) -> str:
             lives.append(f"a node lives {reclaims.mean_life_hours:,.1f} h on average")
         else:
             lives.append(f"recording {reclaims.trace or reclaims.path}")
-    seen = [value(one.evaluation, "failures_spot").mean or 0.0 for one in spot]
+    seen = sum(value(one.evaluation, "failures_spot").mean or 0.0 for one in spot)
     seconds = max(value(one.evaluation, "duration").mean or 0.0 for one in spot)
-    found = f"{sum(seen) / len(seen):.1f} a fleet were" if any(seen) else "none was"
-    return (
-        f"Spot fleets run one node's worth of replicas more than they need, or what spot.over_provision says, and were "
-        f"simulated with reclaims ({'; '.join(dict.fromkeys(lives))}): {found} taken back in the {seconds:,.0f} s "
-        "simulated"
-        + (
-            "."
-            if any(seen)
-            else ", so nothing is proved about reclaims: state your market's on a spot pool of the scenario, or simulate longer."
-        )
+    simulated = (
+        f"Spot fleets were simulated with their spare replicas and their reclaims ({'; '.join(dict.fromkeys(lives))}): "
+        f"{f'{seen / len(spot):.1f} nodes of a fleet were' if seen else 'no node was'} taken back in {seconds:,.0f} s."
     )
+    if seen:
+        return simulated
+    return f"{simulated} So their verdict says nothing of reclaims: simulate longer, or drill one (failures)."
 
 
 def _recorded(plan: Plan) -> bool:

@@ -1,0 +1,88 @@
+"""Commands that look for a design: plan and capacity."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ui.options import Named, Sets, Variant
+
+app = typer.Typer()
+
+Json = Annotated[str | None, typer.Option("--json", metavar="FILE", help="Write it as JSON; - for stdout.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
+Workers = Annotated[int | None, typer.Option(metavar="N", help="Processes; default one a core.")]
+Confidence = Annotated[float, typer.Option(help="Of the interval over the replications.")]
+
+
+@app.command()
+def plan(
+    scenario: Named,
+    *,
+    gpus: Annotated[
+        list[str] | None,
+        typer.Option("--gpu", metavar="ID", help="May be repeated; default all GPUs with a price."),
+    ] = None,
+    markets: Annotated[
+        list[str] | None,
+        typer.Option("--market", help="on_demand, spot, reserved, owned; may be repeated; default all but owned."),
+    ] = None,
+    sizes: Annotated[
+        list[int] | None, typer.Option("--tp", metavar="N", help="May be repeated; default 1, 2, 4, 8.")
+    ] = None,
+    most: Annotated[int, typer.Option("--max-replicas", metavar="N", help="Look no further than this.")] = 128,
+    confidence: Confidence = 0.95,
+    variant: Variant = None,
+    sets: Sets = None,
+    json_to: Json = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write the scenario of each fleet here; default runs/plan-NAME-..."),
+    ] = None,
+    workers: Workers = None,
+    quiet: Quiet = False,
+) -> int:
+    """Find the cheapest fleets that keep the scenario's SLO; exit with 3 if there is none."""
+    from ui.commands.plan import plan
+
+    return plan(
+        scenario,
+        list(sets or ()),
+        variant,
+        gpus=gpus or (),
+        markets=markets or (),
+        sizes=sizes or (),
+        most=most,
+        confidence=confidence,
+        json_to=json_to,
+        out=out,
+        workers=workers,
+        quiet=quiet,
+    )
+
+
+@app.command()
+def capacity(
+    scenario: Named,
+    *,
+    confidence: Confidence = 0.95,
+    tolerance: Annotated[float, typer.Option(help="Stop this close, as a share of the rate.")] = 0.01,
+    variant: Variant = None,
+    sets: Sets = None,
+    json_to: Json = None,
+    workers: Workers = None,
+    quiet: Quiet = False,
+) -> int:
+    """Search the highest rate at which the scenario's fleet keeps its SLO; exit with 3 if there is none."""
+    from ui.commands.capacity import capacity
+
+    return capacity(
+        scenario,
+        list(sets or ()),
+        variant,
+        confidence=confidence,
+        tolerance=tolerance,
+        json_to=json_to,
+        workers=workers,
+        quiet=quiet,
+    )
