@@ -68,9 +68,10 @@ def _path(start: Int64s, end: Int64s, billed: Int64s, zone: Zone | None, price: 
     if zone is not None and zone.usd_per_gpu_hour is not None:
         price = zone.usd_per_gpu_hour
     points = () if zone is None else zone.prices
-    since = np.array([0, *(round(point.hour * NS_PER_HOUR) for point in points)], np.int64)
+    longest = int(np.iinfo(np.int64).max)
+    since = np.array([0, *(min(round(point.hour * NS_PER_HOUR), longest) for point in points)], np.int64)
     usd = np.array([np.nan if price is None else price, *(point.usd_per_gpu_hour for point in points)])
-    until = np.append(since[1:], np.iinfo(np.int64).max)
+    until = np.append(since[1:], longest)
     last = np.searchsorted(since, np.maximum(end - 1, start), side="right") - 1
     total = usd[last] * (billed - (end - start))
     for low, high, each in zip(since, until, usd, strict=True):

@@ -31,6 +31,8 @@ class Clients:
         self.sent_ns = np.full(len(requests), -1, np.int64)
         self.to_send = len(requests)
         """Requests not sent yet."""
+        self.on_refused: Callable[[int], None] = self.settled
+        """Called with a request that was settled when it was sent."""
         self.on_all_sent: Callable[[], None] = _ignore
         """Called when the last one has been sent."""
         world.on_end = self.settled
@@ -61,7 +63,7 @@ class Clients:
         if not self._send(request, watched):
             refused = self._world.timeout(0, value=request)
             assert refused.callbacks is not None
-            refused.callbacks.append(lambda event: self.settled(event.value))
+            refused.callbacks.append(lambda event: self.on_refused(event.value))
         if self.to_send == 0:
             self.on_all_sent()
 

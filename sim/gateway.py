@@ -131,10 +131,12 @@ class Gateway:
         if place is not None:
             self.left(place)
 
+    def listen(self, place: int) -> None:
+        """The replica there takes connections (again)."""
+        self._door[place] = Door.OPEN
+
     def admit(self, place: int) -> None:
         """Route to a place (again)."""
-        self._door[place] = Door.OPEN
-        self._draining.discard(place)
         group = self.group(place)
         if group >= 0 and place not in self._members[group]:
             self._members[group].append(place)
@@ -164,8 +166,8 @@ class Gateway:
         self._draining.discard(place)
         rows = self._engines.evict(place, int(self._world.now)).tolist()
         if door is Door.REFUSING:
-            on_the_way = [row for row, at in self._on_the_way.items() if at == place]
-            self._lose([*rows, *on_the_way])
+            outside = {**self._on_the_way, **self._unheard}
+            self._lose([*rows, *(row for row, at in outside.items() if at == place)])
             return
         self._engines.state.outstanding[place] += len(rows)
         self._unheard |= dict.fromkeys(rows, place)

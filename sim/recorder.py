@@ -146,7 +146,8 @@ def _outcomes(
 def _tries(clients: Clients, tries: Tries, rows: NDArray[np.void], ending: NDArray[np.int8]) -> TryColumns:
     request = np.frombuffer(tries.further_request, np.int32)
     n = len(rows) - len(request)
-    calm = len(rows) == n and np.isin(ending, (Ending.OPEN, Ending.ANSWERED, Ending.REJECTED)).all()
+    undisturbed = np.isin(ending, (Ending.OPEN, Ending.ANSWERED, Ending.REJECTED)) & (rows["left_ns"] < 0)
+    calm = len(rows) == n and undisturbed.all()
     sent_ns = np.concatenate([clients.sent_ns, np.frombuffer(tries.further_sent_ns, np.int64)])
     kept = np.flatnonzero((sent_ns >= 0) & (not calm))
     kept = kept[np.argsort(sent_ns[kept], kind="stable")]

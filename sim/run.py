@@ -110,7 +110,7 @@ def _connect(world: World, gateway: Gateway, tries: Tries, clients: Clients, fle
     world.on_end = ended
     world.at_work = lambda: clients.to_send > 0 or tries.open > 0
     gateway.left = fleet.left
-    tries.on_settled = settled
+    tries.on_settled = clients.on_refused = settled
     clients.on_all_sent = all_sent
 
 

@@ -74,7 +74,7 @@ class Striker:
     def _strike(self, strike: Strike) -> None:
         """Hit the target with that index among those that live; none: nothing happens."""
         fleet, index = self._fleet, strike.index
-        nodes = sorted((one for one in fleet.nodes if one.alive), key=lambda one: one.number)
+        nodes = sorted((one for one in fleet.nodes if one.alive and one.paid), key=lambda one: one.number)
         if strike.of == "node" and index < len(nodes):
             self._repairs.lose(nodes[index], Cause.NODE, strike.for_ns)
         elif strike.of == "zone" and index < len(self._zones):
@@ -146,7 +146,7 @@ class Striker:
         name = self._zones[index]
         for node in list(self._fleet.nodes):
             zones = self._fleet.pools[node.pool].zones
-            if node.alive and (zones[node.zone].zone if zones else "") == name:
+            if node.alive and node.paid and (zones[node.zone].zone if zones else "") == name:
                 self._repairs.lose(node, Cause.ZONE, for_ns)
 
     def _watch_zone(self, index: int, life_ns: Callable[[], int]) -> None:

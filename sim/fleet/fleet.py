@@ -103,6 +103,10 @@ class Fleet:
         """Replicas of a pool that count: the others drain or are about to be taken away."""
         return [one for one in self.replicas if one.pool == pool and not one.doomed]
 
+    def is_whole(self, replica: Replica) -> bool:
+        """Whether a replica has all its GPUs."""
+        return sum(node.gpus.count(replica.place) for node in replica.nodes) == self._gpus[replica.pool]
+
     def first_place(self, pool: int) -> int:
         """The first place of a pool."""
         return self._places.of_pool[pool][0]
@@ -124,8 +128,8 @@ class Fleet:
         missing = self.wanted[pool] + self._standing_in(pool) - len(there)
         while missing > 0 and self._add(pool, warm=False):
             missing -= 1
-        for replica in sorted(there, key=self._dispensable)[: max(-missing, 0)]:
-            self.drain(replica, Cause.SCALING, self._drain_ns)
+        while missing < 0 and len(there := self.of(pool)) > self.wanted[pool] + self._standing_in(pool):
+            self.drain(min(there, key=self._dispensable), Cause.SCALING, self._drain_ns)
         for other, spec in enumerate(self.pools):
             if spec.fallback_for == self.pools[pool].pool:
                 self.reconcile(other)
@@ -204,12 +208,13 @@ class Fleet:
                 starts.store.cancel(through)
             return
         replica.process = None
-        self.ready(replica)
-        self.later(self._admission_ns(), replica, lambda: self.gateway.admit(replica.place))
+        self.ready(replica, self._admission_ns())
 
-    def ready(self, replica: Replica) -> None:
-        """A replica can serve; the gateway learns that by itself."""
+    def ready(self, replica: Replica, admission_ns: int) -> None:
+        """A replica can serve; a gateway that does not believe in it learns that after a time."""
         self.enter(replica, State.READY)
+        self.gateway.listen(replica.place)
+        self.later(admission_ns, replica, lambda: self.gateway.admit(replica.place))
         for hook in self.on_ready:
             hook(replica)
         self.reconcile(replica.pool)
@@ -278,8 +283,9 @@ class Fleet:
         else:
             used = [min(per_node, gpus - done) for _ in range(replicas) for done in range(0, gpus, per_node)]
         for count in used:
-            node = self._node(pool)
+            node = self._node(pool, per_node if self._by_node or not fit else count)
             node.ready.succeed()
+            node.paid = True
             self.ledger.begin(node, FREE, per_node if self._by_node else count, self.now)
             self._runs(node)
 
@@ -304,7 +310,7 @@ class Fleet:
             take = min(left, self._per_node[pool])
             node = self._room(pool)
             if node is None:
-                node = self._node(pool)
+                node = self._node(pool, self._per_node[pool])
                 if warm:
                     node.ready.succeed()
                     self._rent(node)
@@ -315,8 +321,8 @@ class Fleet:
                 self.ledger.begin(node, replica.place, take, self.now)
             left -= take
 
-    def _node(self, pool: int) -> Node:
-        node = Node(self._numbers, pool, self.sparsest(pool), [FREE] * self._per_node[pool], self.world.event())
+    def _node(self, pool: int, gpus: int) -> Node:
+        node = Node(self._numbers, pool, self.sparsest(pool), [FREE] * gpus, self.world.event())
         self._numbers += 1
         self.nodes.append(node)
         return node
@@ -335,7 +341,8 @@ class Fleet:
             self._rent(node)
             for state, draw in ((State.BOOTING, self._starts.boot), (State.IMAGE, self._starts.image)):
                 for replica in node.replicas:
-                    self.enter(replica, state)
+                    if replica.process is not None:  # it has not died meanwhile, with another of its nodes
+                        self.enter(replica, state)
                 yield self.world.timeout(draw())
         except simpy.Interrupt:
             return
@@ -374,6 +381,7 @@ class Fleet:
     def lose(self, node: Node) -> None:
         """A node falls silent; if it was still on its way up, it stays where it is."""
         node.alive = False
+        node.losses += 1
         if node.process is not None and node.process.is_alive:
             node.process.interrupt()
 

@@ -24,6 +24,8 @@ class Replica:
     """A node of it has notice of a reclaim, or it is scaled in."""
     life: int = 0
     """Counts its states, so that what was planned for one of them is dropped with it."""
+    downs: int = 0
+    """How often it died."""
     crashed_ns: int | None = None
     crashes: int = 0
     """In a row, each within ten minutes of the one before."""
@@ -47,10 +49,12 @@ class Node:
     bought: bool = False
     """The spot market has sold it."""
     paid: bool = False
-    """It is rented and runs."""
+    """It runs, and is paid for."""
     replicas: list[Replica] = field(default_factory=list)
     process: simpy.Process | None = None
     """Its start."""
+    losses: int = 0
+    """How often it fell silent."""
     runs: int = 0
     """How often it began to run: first, and after repairs."""
     mended: dict[int, int] = field(default_factory=dict)

@@ -1,5 +1,7 @@
 """Failures as they strike, and how they are noticed and mended: health checks, Kubernetes, repair."""
 
+from collections.abc import Callable
+
 import numpy as np
 import simpy
 
@@ -67,6 +69,8 @@ class Repairs:
     def hang(self, replica: Replica, for_ns: int | None = None) -> None:
         """The engine serves nothing more and says that it is well."""
         self._world.engines.halt(replica.place, self._fleet.now)
+        if replica.doomed:  # it never comes to its end, but the time to drain does
+            return
         self._fleet.enter(replica, State.HUNG, Cause.HANG)
         if for_ns is not None:
             self._fleet.later(for_ns, replica, lambda: self._back(replica))
@@ -75,35 +79,36 @@ class Repairs:
 
     def break_gpu(self, node: Node, gpu: int, for_ns: int | None = None) -> None:
         """A GPU is lost, and with it the replica that stands on it; the rest of the node goes on."""
-        place, node.gpus[gpu] = node.gpus[gpu], BROKEN
+        replica = self._fleet.at(node.gpus[gpu])
+        if replica is not None and for_ns is not None and not replica.doomed:
+            self._down(replica, Door.REFUSING, Cause.GPU)
+            self._fleet.later(for_ns, replica, lambda: self._back(replica))
+            return
+        node.gpus[gpu] = BROKEN
         if for_ns is not None or self._repair_ns is not None:
             self._world.process(self._mend_gpu(node, gpu, for_ns))
-        replica = self._fleet.at(place)
         if replica is None:
             return
+        if replica.doomed:
+            self._fleet.let_go(replica, Cause.GPU)
+            return
         self._down(replica, Door.REFUSING, Cause.GPU)
-        if for_ns is not None:
-            node.gpus[gpu] = place
-            self._fleet.later(for_ns, replica, lambda: self._back(replica))
-        else:
-            self._fleet.later(self._noticing.out_ns(), replica, lambda: self._fleet.let_go(replica, Cause.GPU))
+        self._fleet.later(self._noticing.out_ns(), replica, lambda: self._fleet.let_go(replica, Cause.GPU))
 
     def lose(self, node: Node, cause: Cause, for_ns: int | None = None) -> None:
         """A node falls silent, with all that stands on it: clients hear nothing until somebody notices."""
         self._fleet.lose(node)
-        there = list(node.replicas)
-        for replica in there:
+        for replica in list(node.replicas):
             if replica.doomed:
                 self._fleet.let_go(replica, cause)
             else:
                 self._down(replica, Door.SILENT, cause)
-        there = [replica for replica in there if not replica.doomed]
         if for_ns is not None:
-            self._world.process(self._return(node, there, for_ns))
+            self._world.process(self._return(node, for_ns))
         else:
-            self._world.process(self._replace(there))
+            self._world.process(self._replace(node))
             if self._repair_ns is not None:
-                self._world.process(self._mend(node, there))
+                self._world.process(self._mend(node))
 
     # What follows a failure
 
@@ -117,19 +122,28 @@ class Repairs:
         self._fleet.stop(replica)
         self._fleet.enter(replica, State.DEAD, cause)
         self._fleet.gateway.fail(replica.place, door)
-        self._fleet.later(self._noticing.out_ns(), replica, lambda: self._fleet.gateway.eject(replica.place))
+        replica.downs += 1
+        wake = self._world.timeout(self._noticing.out_ns())
+        assert wake.callbacks is not None
+        downs = replica.downs  # a process that starts fails its checks too: not `Fleet.later`
+        wake.callbacks.append(lambda _: self._out(replica) if replica.downs == downs else None)
+
+    def _out(self, replica: Replica) -> None:
+        """The checks have failed: the gateway believes in a replica no more, and what stands in for it is asked for."""
+        if not self._world.over and self._fleet.at(replica.place) is replica and replica.state not in SERVING:
+            self._fleet.gateway.eject(replica.place)
+            self._fleet.reconcile(replica.pool)
 
     def _restart(self, replica: Replica) -> None:
-        self._fleet.gateway.eject(replica.place)  # a process that starts fails its checks too
+        self._fleet.gateway.fail(replica.place, Door.REFUSING)  # on a node that was silent, connections break now
         self._fleet.start(replica)
 
     def _back(self, replica: Replica) -> None:
         """A drill is over: ready, and known to be."""
-        if replica.state is State.HUNG:
-            self._fleet.gateway.fail(replica.place, Door.REFUSING)
         self._fleet.gateway.eject(replica.place)
-        self._fleet.ready(replica)
+        self._fleet.gateway.fail(replica.place, Door.REFUSING)
         self._fleet.gateway.admit(replica.place)
+        self._fleet.ready(replica, 0)
 
     def _backoff_ns(self, replica: Replica) -> int:
         now, before = self._fleet.now, replica.crashed_ns
@@ -137,37 +151,38 @@ class Repairs:
         replica.crashed_ns = now
         return min(_BACKOFF_NS << (replica.crashes - 1), _LONGEST_BACKOFF_NS) if replica.crashes else 0
 
-    def _return(self, node: Node, there: list[Replica], for_ns: int) -> simpy.events.ProcessGenerator:
+    def _return(self, node: Node, for_ns: int) -> simpy.events.ProcessGenerator:
         """A drill on a node is over: everything on it is as before."""
-        lives = [replica.life for replica in there]
         yield self._world.timeout(for_ns)
-        if self._world.over or node not in self._fleet.nodes:
-            return
-        for replica, life in zip(there, lives, strict=True):
-            if replica.life == life:
-                self._back(replica)
-        self._fleet.repaired(node)
+        self._revive(node, self._back)
 
-    def _replace(self, there: list[Replica]) -> simpy.events.ProcessGenerator:
+    def _replace(self, node: Node) -> simpy.events.ProcessGenerator:
         """Kubernetes: the node is noticed after the grace period, its pods are evicted after the toleration."""
-        lives = [replica.life for replica in there]
+        losses = node.losses
         yield self._world.timeout(self._eviction_ns)
-        if self._world.over:
+        if self._world.over or node.alive or node.losses != losses:
             return
-        for replica, life in zip(there, lives, strict=True):
-            if replica.life == life:
-                self._fleet.let_go(replica, Cause.NODE)
+        for replica in list(node.replicas):
+            self._fleet.let_go(replica, Cause.NODE)
 
-    def _mend(self, node: Node, there: list[Replica]) -> simpy.events.ProcessGenerator:
+    def _mend(self, node: Node) -> simpy.events.ProcessGenerator:
         """A node is repaired: what still waits on it starts again, else it has room for others."""
-        lives = [replica.life for replica in there]
         yield from self._repair()
+        self._revive(node, self._restart)
+
+    def _revive(self, node: Node, bring: Callable[[Replica], None]) -> None:
+        """A node is there again; of the nodes of one replica, the last brings it back, unless a GPU broke meanwhile."""
         if self._world.over or node not in self._fleet.nodes:
             return
-        for replica, life in zip(there, lives, strict=True):
-            if replica.life == life:
-                self._restart(replica)
+        waiting = list(node.replicas)
         self._fleet.repaired(node)
+        for replica in waiting:
+            if replica.state is not State.DEAD or not all(one.alive for one in replica.nodes):
+                continue
+            if self._fleet.is_whole(replica):
+                bring(replica)
+            else:
+                self._fleet.let_go(replica, Cause.GPU)
 
     def _mend_gpu(self, node: Node, gpu: int, for_ns: int | None) -> simpy.events.ProcessGenerator:
         if for_ns is not None:

@@ -34,8 +34,9 @@ class Reclaims:
         raise NotImplementedError
 
     def nodes(self) -> list[Node]:
-        """Running nodes of the pool without notice, oldest first."""
-        return [one for one in self.fleet.nodes if one.pool == self.pool and one.paid and one.alive and not one.noticed]
+        """Nodes of the pool that the market has sold and given no notice, oldest first."""
+        mine = (one for one in self.fleet.nodes if one.pool == self.pool and (one.paid or one.bought))
+        return [one for one in mine if one.alive and not one.noticed]
 
     def notify(self, node: Node, within_ns: int) -> None:
         """Tell a node that it ends: its replicas drain, and others are asked for."""
