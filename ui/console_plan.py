@@ -60,6 +60,7 @@ def _answer(page: Text, found: Plan) -> None:
         page.append("\n".join(wrap(second, WIDTH, break_long_words=False, break_on_hyphens=False)) + "\n")
     heading(page, "Cheapest fleets")
     _row(page, ("fleet", "market", "$/h", "$/1k good", "good %", "P99 TTFT", "P99 TPOT"), "dim")
+    _row(page, ("", "", "", "", "", "ms", "ms"), "dim")
     for one in found.fleets:
         _fleet(page, one)
     heading(page, "Next-cheapest moves")
@@ -84,7 +85,7 @@ def _fleet(page: Text, one: Fleet) -> None:
         (words.short(one), market, *("-" if v.mean is None else f"{v.mean:,.{digits}f}" for v, digits in values)),
         "",
     )
-    halves = ["" if v.half_width is None else f"±{v.half_width:,.{digits}f}" for v, digits in values]
+    halves = [words.half(v, digits, "±") for v, digits in values]
     if any(halves):
         _row(page, ("", "", *halves), "dim")
 

@@ -67,8 +67,13 @@ def plain(number: Interval, digits: int = 0) -> str:
     """A number with the half-width of its interval, where it has one."""
     if number.mean is None:
         return "-"
-    half = "" if number.half_width is None else f" ± {number.half_width:,.{digits}f}"
-    return f"{number.mean:,.{digits}f}{half}"
+    return f"{number.mean:,.{digits}f}{half(number, digits, ' ± ')}"
+
+
+def half(number: Interval, digits: int, sign: str) -> str:
+    """The half-width behind a sign; nothing where there is none, or none to speak of."""
+    width = "" if number.half_width is None else f"{number.half_width:,.{digits}f}"
+    return f"{sign}{width}" if width.strip("0.") else ""
 
 
 def headline(plan: Plan) -> str:

@@ -24,6 +24,7 @@ HERE = Path(__file__).parent
 def main() -> None:
     """Draw what every page has, then the page."""
     st.set_page_config("Trilemma", str(HERE / "icon.svg"), layout="wide")
+    st.html("<style>[data-testid=stMainBlockContainer]{padding-top:3.5rem;padding-bottom:3rem}</style>")
     there = [(name, *how) for name, how in PAGES.items() if (HERE / "views" / f"{name}.py").is_file()]
     page = st.navigation(
         [

@@ -223,22 +223,27 @@ def _take_scenario() -> None:
     if file is None:
         return
     try:
-        text = file.getvalue().decode("utf-8-sig")
-        if len(text) > whatif.MAX_TEXT:
-            raise InputError(f"The file has {len(text):,} characters, expected at most {whatif.MAX_TEXT:,}.")
+        text = _text(file.getvalue())
         trace = _trace(st.session_state["trace"])
         data = _stated(store().scenario(text, trace), None)
         refuse_paths(data, trace)
         resolve(Design(str(store().scenario(text, trace))))
-    except UnicodeDecodeError:
-        st.session_state["upload_problem"] = InputError("The file is no UTF-8 text, expected a scenario in YAML.")
-        return
     except InputError as error:
-        st.session_state["upload_problem"] = InputError(str(error))
+        st.session_state["upload_problem"] = error
         return
     st.session_state["code"] = whatif.pack(text)
     st.session_state["preset"] = OPENED
     _forget_settings()
+
+
+def _text(content: bytes) -> str:
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise InputError("The file is no UTF-8 text, expected a scenario in YAML.") from None
+    if len(text) > whatif.MAX_TEXT:
+        raise InputError(f"The file has {len(text):,} characters, expected at most {whatif.MAX_TEXT:,}.")
+    return text
 
 
 def _take_trace() -> None:

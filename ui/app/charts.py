@@ -49,8 +49,10 @@ def line(
     high: Sequence[float | None],
     look: theme.Look,
     hover: Sequence[str],
+    *,
+    coarse: Sequence[bool] = (),
 ) -> None:
-    """A line with its band; where an interval is unknown the band closes up."""
+    """A line with its band; where an interval is unknown the band closes up, and coarse points have open symbols."""
     lows = [at if edge is None else edge for at, edge in zip(y, low, strict=True)]
     highs = [at if edge is None else edge for at, edge in zip(y, high, strict=True)]
     to.add_scatter(
@@ -72,7 +74,11 @@ def line(
         legendgroup=name,
         mode="lines+markers",
         line={"color": look.colour, "dash": look.dash, "width": 2},
-        marker={"color": look.colour, "symbol": look.symbol, "size": 8},
+        marker={
+            "color": look.colour,
+            "symbol": [f"{look.symbol}-open" if one else look.symbol for one in coarse] or look.symbol,
+            "size": 8,
+        },
         text=list(hover),
         hovertemplate="%{text}<extra></extra>",
     )
@@ -83,7 +89,7 @@ def limit(to: Figure, y: float, words: str) -> None:
     to.add_hline(
         y=y,
         line={"color": theme.LIMIT, "width": 1.5, "dash": "dash"},
-        annotation={"text": words, "font": {"color": theme.LIMIT}, "xanchor": "left", "x": 0, "yanchor": "bottom"},
+        annotation={"text": words, "font": {"color": theme.LIMIT}, "xanchor": "right", "x": 1, "yanchor": "top"},
     )
 
 

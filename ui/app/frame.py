@@ -70,9 +70,7 @@ def progress(answers: Sequence[Answer], what: str) -> bool:
             right.button("Go on", on_click=_go_on, width="stretch", key=f"go_on_{what}")
         elif open_:
             left, right = st.columns([5, 1])
-            words = (
-                "" if workshop().ready else " (loading the simulator; the very first time it is compiled, some 30 s)"
-            )
+            words = "" if workshop().ready else " (loading the simulator; the first time it is compiled, some 30 s)"
             left.progress(done / len(answers), f"Refining: {done} of {len(answers)} {what}{words}")
             right.button("Cancel", on_click=_cancel, width="stretch", key=f"cancel_{what}")
         else:

@@ -21,7 +21,7 @@ from typing import Any, Literal
 import streamlit as st
 
 from sim.scenario.load import Loaded, load
-from sim.study.evaluation import Design, Evaluation, evaluate
+from sim.study.evaluation import Design, evaluate
 from ui.app.limits import check_size
 
 REMEMBERED = 2000

@@ -9,7 +9,6 @@ from tempfile import TemporaryDirectory
 import streamlit as st
 
 from sim.errors import InputError
-from ui.app.whatif import Data
 
 MOST_FILES = 5_000
 MOST_BYTES = 1 << 30
@@ -88,9 +87,7 @@ def refuse_paths(data: object, trace: Path | None, key: str = "") -> None:
         for index, value in enumerate(data):
             refuse_paths(value, trace, f"{key}.{index}")
     elif isinstance(data, str) and _is_file(key.rpartition(".")[2], data) and (trace is None or data != trace.name):
-        raise InputError(
-            f"{key}: found the file {data[:80]!r}, expected something of the catalogue or an uploaded trace"
-        )
+        raise InputError(f"{key}: found the file {data[:80]!r}, expected a name of the catalogue or an uploaded trace")
 
 
 def _is_file(key: str, value: str) -> bool:

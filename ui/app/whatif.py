@@ -171,13 +171,12 @@ def unpack(code: str) -> str:
         packed = base64.urlsafe_b64decode(code + "=" * (-len(code) % 4))
         inflate = zlib.decompressobj()
         text = inflate.decompress(packed, MAX_TEXT)
-        if not inflate.eof:
-            raise InputError(f"The link's scenario is cut or longer than {MAX_TEXT:,} characters.")
-        return text.decode()
-    except InputError:
-        raise
+        whole = text.decode() if inflate.eof else None
     except (binascii.Error, zlib.error, ValueError):
         raise InputError("The link's scenario is damaged: copy the whole link once more.") from None
+    if whole is None:
+        raise InputError(f"The link's scenario is cut or longer than {MAX_TEXT:,} characters.")
+    return whole
 
 
 def _traffic(workload: Data) -> str:

@@ -48,8 +48,8 @@ WORDS = {
     ),
     "hash": "SHA-256 of the resolved scenario: two scenarios of one hash give the same numbers to the last digit.",
     "spot": (
-        "Share of replicas on spot nodes. The bar's spot nodes are taken back as AWS's most interrupted types are (above "
-        "20 % a month); a scenario may say otherwise."
+        "Share of replicas on spot nodes. The bar's spot nodes are taken back as often as AWS's most interrupted types "
+        "(above 20 % a month); a scenario may say otherwise."
     ),
     "near_optimal": "Designs that meet the SLO at a cost within this percentage of the cheapest one's.",
     "feasible": "The SLO is met: the whole interval of the good share lies at or above what it asks for.",

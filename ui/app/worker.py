@@ -14,6 +14,8 @@ from contextlib import suppress
 from typing import BinaryIO
 
 from sim.errors import InputError
+from sim.shipped import shipped_scenario
+from sim.study.evaluation import Design, evaluate
 
 MEMORY_BYTES = 6 << 30
 """Most address space of one worker; the reference job takes under 2 GB."""
@@ -45,7 +47,7 @@ def _call(function: object, args: tuple[object, ...]) -> tuple[str, object]:
         return "failed", str(error)
     except MemoryError:
         return "failed", "The simulation needs more memory than the app gives it: expected fewer replicas or requests."
-    except Exception as error:  # noqa: BLE001  # a defect of ours must not take the app down
+    except Exception as error:  # a defect of ours must not take the app down
         return "failed", f"The simulation broke off ({type(error).__name__}: {error}); this is a defect of Trilemma."
 
 
@@ -56,9 +58,6 @@ def _send(answers: BinaryIO, answer: tuple[str, object]) -> None:
 
 def _warm_up() -> None:
     """Load the compiled kernel, or compile it the first time."""
-    from sim.shipped import shipped_scenario
-    from sim.study.evaluation import Design, evaluate
-
     evaluate(Design(str(shipped_scenario("quickstart")), ("run.replications=1", "workload.num_prompts=10")))
 
 

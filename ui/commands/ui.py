@@ -32,12 +32,11 @@ def ui(port: int, host: str) -> int:
         importlib.import_module("plotly")
     except ImportError:
         raise InputError('the app needs streamlit and plotly, found none: pip install "trilemma[ui]"') from None
-    from ui.app.jobs import workshop
-
+    jobs = importlib.import_module("ui.app.jobs")
     options = _OPTIONS | STREAMLIT | {"server.address": host, "server.port": port}
     flags = {key.replace(".", "_"): value for key, value in options.items()}
     bootstrap.load_config_options(flags)
-    workshop()  # its processes load the simulator while the server starts
+    jobs.workshop()  # its processes load the simulator while the server starts
     print(
         f"Trilemma is at http://{'localhost' if host in {'127.0.0.1', '::1'} else host}:{port} (Ctrl-C ends it)",
         flush=True,

@@ -1,0 +1,96 @@
+"""The Ray executor on a real cluster of one node with two worker processes, started as a user starts one."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from sim.errors import InputError
+from sim.study import ray_executor
+from sim.study.executor import RETRIES, Failed
+from sim.study.ray_executor import RayExecutor
+from tests.unit.test_executor import ROOT, die, go_wrong
+
+pytest.importorskip("ray", reason="Ray is not installed")
+
+
+def free_port():
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        return server.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """The address of a cluster."""
+    address = f"127.0.0.1:{free_port()}"
+    command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--num-cpus=2"]
+    command += [f"--port={address.split(':')[1]}", "--node-ip-address=127.0.0.1", "--include-dashboard=false"]
+    command += ["--disable-usage-stats", "--object-store-memory=80000000"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "RAY_USAGE_STATS_ENABLED": "0"}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as ray:
+        said = []
+        for line in ray.stdout:
+            said.append(line)
+            if "--block" in line:  # "This command will now block forever until terminated by a signal."
+                break
+        else:
+            raise AssertionError("".join(said))
+        yield address
+        ray.terminate()
+
+
+def together(folder):
+    """Say who works, and go on when somebody else does too."""
+    me = Path(folder) / str(os.getpid())
+    me.touch()
+    for _ in range(6000):
+        if len(list(Path(folder).iterdir())) == 2:
+            return os.getpid()
+        time.sleep(0.01)
+    raise AssertionError("alone")
+
+
+def test_two_processes_work_at_the_same_time(cluster, tmp_path):
+    found = dict(RayExecutor(cluster).run(together, [tmp_path, tmp_path]))
+    assert len({*found.values(), os.getpid()}) == 3
+
+
+def test_a_worker_that_dies_costs_its_own_task_a_retry(cluster, tmp_path):
+    deaths = [0, RETRIES, RETRIES + 5, 1]
+    found = dict(RayExecutor(cluster).run(die, [(tmp_path, n, each, 3) for n, each in enumerate(deaths)]))
+    tries = [len((tmp_path / str(number)).read_text()) for number in range(4)]
+    assert tries == [1, RETRIES + 1, RETRIES + 1, 2]
+    failed = found.pop(2)
+    assert found == {0: 0, 1: 1, 3: 3}
+    assert failed.sentence.startswith("its worker died 3 times, the last time: ")
+
+
+def test_what_goes_wrong_is_a_sentence(cluster):
+    found = dict(RayExecutor(cluster).run(go_wrong, ["input", "defect", "nothing"]))
+    assert found[0] == Failed("fleet.0.gpu: found x, expected another", bad_input=True)
+    assert "KeyError: 'oops'" in found[1].sentence
+    assert found[2] == "nothing"
+
+
+def test_a_node_with_another_version_gives_no_numbers(cluster, monkeypatch):
+    monkeypatch.setattr(ray_executor, "code_sha256", lambda: "another")
+    ((_, failed),) = RayExecutor(cluster).run(go_wrong, ["nothing"])
+    assert "has another version of Trilemma" in failed.sentence
+
+
+def test_no_cluster_is_one_sentence(monkeypatch):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    address = f"127.0.0.1:{free_port()}"
+    with pytest.raises(InputError, match=f"--address {address}: found no Ray cluster that answers"):
+        list(RayExecutor(address).run(go_wrong, ["nothing"]))
+
+
+def test_no_ray_is_one_sentence(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(InputError, match=r'Ray is not installed here: pip install "trilemma\[ray\]"'):
+        list(RayExecutor().run(go_wrong, ["nothing"]))
