@@ -47,7 +47,7 @@ REMEDIES: Mapping[str, Cell] = {
 
 
 def scenario(rate: float, seconds: float, **blocks: object) -> Scenario:
-    """Three nodes with one DeepSeek-LLM-67B replica of four H100s each; the article's prompts, answers of 256 tokens."""
+    """Three nodes with one DeepSeek-LLM-67B replica of four H100s each; the article's prompts, answers of 256 tokens."""  # noqa: E501
     base: dict[str, object] = {
         "schema_version": 1,
         "name": "resilience",
@@ -89,7 +89,7 @@ def sustainable_rate(_: object = None) -> tuple[float, float]:
         first, last = backlog // 10, backlog - backlog // 10
         rates.append((last - first) / (ended[last] - ended[first]))
     found = t_interval(rates)
-    assert found.mean is not None and found.high is not None
+    assert found.mean is not None and found.high is not None  # noqa: PT018
     return found.mean, found.high - found.mean
 
 

@@ -19,7 +19,6 @@ __all__ = [
     "Verdict",
     "check_invariants",
     "check_paid",
-    "check_paid",
     "measured",
     "summarise",
     "to_bench_json",

@@ -99,7 +99,7 @@ def _causes() -> Case:
 
 
 def _spot() -> Case:
-    """One node: it lives for 1 s, the first 0.2 s it starts; then the market is closed for 0.5 s, and takes 0.1 s more."""
+    """One node: it lives for 1 s, the first 0.2 s it starts; then the market is closed for 0.5 s, and takes 0.1 s more."""  # noqa: E501
     life, down, boot = 1.0, 0.5 + 0.1, 0.2
     reclaims = {"kind": "hazard", "mean_life_hours": hours(life), "mean_outage_s": 0.5}
     fleet = scenario(

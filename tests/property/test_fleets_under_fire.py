@@ -12,7 +12,7 @@ from sim.report import check_invariants, measured, warm_up
 from sim.result import Ending, Outcome, State
 from sim.units import NS_PER_S
 from tests.property.test_fleets import OTHER, ROUTERS
-from tests.unit.calibrated import HULL, written
+from tests.unit.calibrated import written
 from tests.unit.small_fleet import ENGINE, SMALL, lengths, scenario
 from tests.unit.under_fire import Watched, watch
 
@@ -81,7 +81,12 @@ STARTUP = block(
     store_gb_per_s=st.sampled_from([10.0, 1000.0]),
     node_gb_per_s=st.sampled_from([5.0, 1000.0]),
     disk_gb_per_s=st.sampled_from([10.0, 1000.0]),
-).map(lambda chosen: dict.fromkeys(("provision", "boot", "image", "process", "compile", "warm"), {"kind": "fixed", "s": 0.2}) | chosen)
+).map(
+    lambda chosen: (
+        dict.fromkeys(("provision", "boot", "image", "process", "compile", "warm"), {"kind": "fixed", "s": 0.2})  # noqa: RUF024
+        | chosen
+    )
+)
 RECOVERY = block(
     node_grace_s=SECONDS,
     toleration_s=SECONDS,
@@ -96,7 +101,13 @@ RECOVERY = block(
         probe=st.sampled_from(["liveness", "inference"]),
     ),
 )
-ZONES = st.sampled_from([[], [{"zone": "x"}], [{"zone": "x", "usd_per_gpu_hour": 2.0}, {"zone": "y", "prices": [{"hour": 0.001, "usd_per_gpu_hour": 7.0}]}]])
+ZONES = st.sampled_from(
+    [
+        [],
+        [{"zone": "x"}],
+        [{"zone": "x", "usd_per_gpu_hour": 2.0}, {"zone": "y", "prices": [{"hour": 0.001, "usd_per_gpu_hour": 7.0}]}],
+    ]
+)
 SPOT = block(
     {
         "reclaims": block(
@@ -110,8 +121,22 @@ SPOT = block(
     over_provision=st.integers(0, 2),
 )
 AUTOSCALERS = st.one_of(
-    block(kind("schedule", max_replicas=st.just(4), steps=st.just([{"at_s": 2.0, "replicas": 3}, {"at_s": 6.0, "replicas": 1}])), period_s=st.just(9.0)),
-    block(kind("target_tracking", max_replicas=st.just(4), metric=st.sampled_from(["running", "waiting", "outstanding", "kv_cache_usage", "requests_per_s"]), target=st.sampled_from([0.2, 3.0]))),
+    block(
+        kind(
+            "schedule",
+            max_replicas=st.just(4),
+            steps=st.just([{"at_s": 2.0, "replicas": 3}, {"at_s": 6.0, "replicas": 1}]),
+        ),
+        period_s=st.just(9.0),
+    ),
+    block(
+        kind(
+            "target_tracking",
+            max_replicas=st.just(4),
+            metric=st.sampled_from(["running", "waiting", "outstanding", "kv_cache_usage", "requests_per_s"]),
+            target=st.sampled_from([0.2, 3.0]),
+        )
+    ),
     block(kind("queue", max_replicas=st.just(4), waiting_per_replica=st.just(2.0)), kv_cache_usage=st.just(0.5)),
     block(kind("predictive", max_replicas=st.just(5), requests_per_s_per_replica=st.just(5.0), horizon_s=st.just(2.0))),
     block(kind("fixed")),
@@ -125,8 +150,25 @@ COST = block(
 def pools(draw, name, model):
     """A pool of one or several replicas, on one kind of market."""
     market = draw(st.sampled_from(["on_demand", "spot", "spot", "reserved", "owned"]))
-    wide = draw(st.sampled_from([{}, {}, {"tensor_parallel_size": 2}, {"tensor_parallel_size": 4}, {"tensor_parallel_size": 8, "pipeline_parallel_size": 2}]))
-    pool = {"pool": name, "gpu": "h100-sxm-80gb", "replicas": draw(st.integers(1, 3)), "market": market, "usd_per_gpu_hour": 3.0, "zones": draw(ZONES)}
+    wide = draw(
+        st.sampled_from(
+            [
+                {},
+                {},
+                {"tensor_parallel_size": 2},
+                {"tensor_parallel_size": 4},
+                {"tensor_parallel_size": 8, "pipeline_parallel_size": 2},
+            ]
+        )
+    )
+    pool = {
+        "pool": name,
+        "gpu": "h100-sxm-80gb",
+        "replicas": draw(st.integers(1, 3)),
+        "market": market,
+        "usd_per_gpu_hour": 3.0,
+        "zones": draw(ZONES),
+    }
     if model == SMALL:
         pool |= wide
     else:
@@ -151,16 +193,29 @@ def fleets(draw) -> dict:
     if draw(st.booleans()):
         classes.append({"name": "long", "share": 1, "lengths": lengths(450, 100, 0.5), "priority": 0})
     rate = draw(st.sampled_from([3.0, 10.0, 60.0]))
-    arrivals = draw(st.sampled_from([{"kind": "poisson", "request_rate": rate}, {"kind": "closed_loop", "concurrency": 7}]))
-    workload = {"num_prompts": draw(st.sampled_from([10, 60])), "arrivals": arrivals, "classes": classes, "lengths": lengths(100, 60, 0.8)}
+    arrivals = draw(
+        st.sampled_from([{"kind": "poisson", "request_rate": rate}, {"kind": "closed_loop", "concurrency": 7}])
+    )
+    workload = {
+        "num_prompts": draw(st.sampled_from([10, 60])),
+        "arrivals": arrivals,
+        "classes": classes,
+        "lengths": lengths(100, 60, 0.8),
+    }
     if arrivals["kind"] == "poisson" and draw(st.booleans()):
         workload["sessions"] = {"turns": 3, "think_s": draw(st.sampled_from([0, 1.0]))}
     scaled = draw(st.lists(st.sampled_from([pool["pool"] for pool in fleet]), unique=True, max_size=2))
     scalers = [draw(AUTOSCALERS) | {"pool": name} for name in scaled]
     for one in scalers:
         if one["kind"] != "fixed":
-            one |= {"interval_s": draw(st.sampled_from([0.5, 2.0])), "scale_down_window_s": draw(st.sampled_from([0.0, 3.0]))}
-    engine = ENGINE | {"max_num_seqs": draw(st.sampled_from([2, 16])), "num_gpu_blocks_override": draw(st.sampled_from([40, 200]))}
+            one |= {
+                "interval_s": draw(st.sampled_from([0.5, 2.0])),
+                "scale_down_window_s": draw(st.sampled_from([0.0, 3.0])),
+            }
+    engine = ENGINE | {
+        "max_num_seqs": draw(st.sampled_from([2, 16])),
+        "num_gpu_blocks_override": draw(st.sampled_from([40, 200])),
+    }
     cap = draw(some(st.sampled_from([2, 8])))
     if cap:
         engine["max_num_queued_reqs"] = cap
@@ -177,7 +232,11 @@ def fleets(draw) -> dict:
         "autoscalers": scalers,
         "cost": draw(COST),
         "frontend": draw(st.booleans()),
-        "run": {"replications": 1, "seed": draw(st.integers(0, 1000)), "max_time_s": draw(st.sampled_from([3.0, 60.0]))},
+        "run": {
+            "replications": 1,
+            "seed": draw(st.integers(0, 1000)),
+            "max_time_s": draw(st.sampled_from([3.0, 60.0])),
+        },
     }
 
 
@@ -311,14 +370,16 @@ def engines(seen: Watched) -> None:
 def gpu_hours(case: dict, seen: Watched) -> None:
     """What was leased, from the timeline alone: a replica's GPUs from the running instance to its end."""
     one, leases, first = seen.one, seen.one.leases, 0
-    events = list(zip(*(getattr(one.timeline, name).tolist() for name in ("time_ns", "replica", "node", "state")), strict=True))
+    events = list(
+        zip(*(getattr(one.timeline, name).tolist() for name in ("time_ns", "replica", "node", "state")), strict=True)
+    )
     for number, pool in enumerate(case["fleet"]):
         gpus = pool.get("tensor_parallel_size", 1) * pool.get("pipeline_parallel_size", 1)
         places = range(first, first + len(seen.fleet._places.of_pool[number]))
         first = places.stop
         mine = leases.pool == number
         leased = int((leases.gpus * (leases.end_ns - leases.start_ns))[mine].sum())
-        if pool["market"] if "market" in pool else "on_demand" in ("reserved", "owned"):
+        if pool["market"] if "market" in pool else "on_demand" in ("reserved", "owned"):  # noqa: SIM401
             pass
         if pool.get("market") in ("reserved", "owned"):
             whole = gpus * pool["replicas"]
@@ -354,7 +415,9 @@ def usd(case: dict, seen: Watched) -> None:
     leases, terms = seen.one.leases, case["cost"]
     whole = measured(seen.run, seen.one, warm_up(seen.run, seen.one)).whole
     total = 0.0
-    for pool, zone, gpus, start, end in zip(leases.pool, leases.zone, leases.gpus, leases.start_ns, leases.end_ns, strict=True):
+    for pool, zone, gpus, start, end in zip(
+        leases.pool, leases.zone, leases.gpus, leases.start_ns, leases.end_ns, strict=True
+    ):
         spec = case["fleet"][pool]
         zones = spec.get("zones") or [{}]
         price = zones[zone].get("usd_per_gpu_hour", spec["usd_per_gpu_hour"])

@@ -102,9 +102,9 @@ def check(fleet: Fleet) -> None:
     assert len(there) == len(fleet.replicas), "two replicas at one place"
     held = dict.fromkeys(there, 0)
     for node in fleet.nodes:
-        assert sorted(one.place for one in node.replicas) == sorted(set(node.gpus) - {FREE, BROKEN} | {
-            one.place for one in node.replicas if one.state is State.DEAD
-        }), "GPUs of a node are held by the replicas on it"
+        assert sorted(one.place for one in node.replicas) == sorted(
+            set(node.gpus) - {FREE, BROKEN} | {one.place for one in node.replicas if one.state is State.DEAD}
+        ), "GPUs of a node are held by the replicas on it"
         for holder in node.gpus:
             if holder not in (FREE, BROKEN):
                 held[holder] += 1

@@ -116,7 +116,7 @@ def cheapest(known: dict[Place, Point]) -> Point | None:
 
 
 def moves(own: Point, known: dict[Place, Point], most: int = 3) -> list[Move]:
-    """The cheapest other designs that meet the SLO, the first of each kind; where the own one does, only cheaper ones."""
+    """The cheapest other designs that meet the SLO, the first of each kind; where the own one does, only cheaper ones."""  # noqa: E501
     firsts = [
         point
         for kind in dict.fromkeys(place.kind for place in known)

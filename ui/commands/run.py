@@ -55,9 +55,7 @@ def run(
 def _has_slo(scenario: Scenario) -> bool:
     classes = scenario.workload.classes if isinstance(scenario.workload, Synthetic) else ()
     slos = [scenario.slo, *(one.slo for one in classes if one.slo)]
-    return any(
-        (slo.ttft_ms, slo.tpot_ms, slo.e2el_ms, slo.ttfat_ms, slo.availability) != (None,) * 5 for slo in slos
-    )
+    return any((slo.ttft_ms, slo.tpot_ms, slo.e2el_ms, slo.ttfat_ms, slo.availability) != (None,) * 5 for slo in slos)
 
 
 def _simulate(loaded: Loaded, *, quiet: bool) -> Run:
