@@ -12,6 +12,7 @@ from sim import catalog
 from sim.errors import InputError
 from sim.fleet.fleet import Fleet
 from sim.fleet.nodes import BROKEN, Node, Replica
+from sim.fleet.reclaim import reclaim
 from sim.fleet.recovery import Repairs, can_fail
 from sim.result import Cause
 from sim.scenario.failures import Drill, ExponentialFailures, Failures, TracedFailures, WeibullFailures
@@ -32,6 +33,8 @@ class Strike:
     index: int
     hang: bool
     for_ns: int | None
+    notice_ns: int | None = None
+    """Of a node that the spot market takes back."""
 
 
 class Striker:
@@ -75,7 +78,11 @@ class Striker:
         """Hit the target with that index among those that live; none: nothing happens."""
         fleet, index = self._fleet, strike.index
         nodes = sorted((one for one in fleet.nodes if one.alive and one.paid), key=lambda one: one.number)
-        if strike.of == "node" and index < len(nodes):
+        if strike.notice_ns is not None:
+            spot = [one for one in nodes if not one.noticed and fleet.pools[one.pool].market == "spot"]
+            if index < len(spot):
+                reclaim(fleet, spot[index], strike.notice_ns)
+        elif strike.of == "node" and index < len(nodes):
             self._repairs.lose(nodes[index], Cause.NODE, strike.for_ns)
         elif strike.of == "zone" and index < len(self._zones):
             self._lose_zone(index, strike.for_ns)
@@ -184,7 +191,8 @@ def _drill(spec: Drill) -> Strike:
     else:
         assert spec.at_s is not None
         at_ns = seconds_to_ns(spec.at_s)
-    return Strike(at_ns, spec.of, spec.index, spec.hang, None if spec.for_s is None else seconds_to_ns(spec.for_s))
+    for_ns, notice_ns = (None if s is None else seconds_to_ns(s) for s in (spec.for_s, spec.notice_s))
+    return Strike(at_ns, spec.of, spec.index, spec.hang, for_ns, notice_ns)
 
 
 def strikes(path: Path) -> list[Strike]:

@@ -70,6 +70,7 @@ class Fleet:
         self._per_node = [one.gpu.gpus_per_node for one in deployments]
         self._by_node = scenario.cost.billed_by == "node"
         self._cold = scenario.startup.cold
+        self._nodes_there = not (self._cold and scenario.startup.cold_nodes)
         self._drain_ns = seconds_to_ns(scenario.recovery.drain_s)
         self._starts = starts
         self._admission_ns = admission_ns
@@ -88,6 +89,7 @@ class Fleet:
                 self._own(pool)
             for _ in range(self.wanted[pool]):
                 self._add(pool, warm=not self._cold)
+        self._nodes_there = False
         for pool in range(len(self.pools)):
             self.reconcile(pool)
 
@@ -167,7 +169,7 @@ class Fleet:
         replica = Replica(heapq.heappop(self._free[pool]), pool, State.REQUESTED)
         self.replicas.append(replica)
         self._at[replica.place] = replica
-        self._seat(replica, warm=warm)
+        self._seat(replica)
         if warm:
             for node in replica.nodes:
                 node.has_weights = True
@@ -303,7 +305,7 @@ class Fleet:
         whole = [one for one in self.nodes if one.pool == pool and one.alive and one.free == per_node]
         return len(whole) * per_node >= gpus
 
-    def _seat(self, replica: Replica, *, warm: bool) -> None:
+    def _seat(self, replica: Replica) -> None:
         """Put a replica on nodes that have room, or on new ones."""
         pool, left = replica.pool, self._gpus[replica.pool]
         while left > 0:
@@ -311,7 +313,7 @@ class Fleet:
             node = self._room(pool)
             if node is None:
                 node = self._node(pool, self._per_node[pool])
-                if warm:
+                if self._nodes_there:
                     node.ready.succeed()
                     self._rent(node)
                 else:

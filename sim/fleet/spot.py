@@ -10,7 +10,7 @@ from sim import catalog
 from sim.fleet.capacity import Capacity, capacity
 from sim.fleet.fleet import Fleet
 from sim.fleet.nodes import Node
-from sim.result import Cause
+from sim.fleet.reclaim import reclaim
 from sim.scenario.market import HazardReclaims, Spot, TracedReclaims
 from sim.units import NS_PER_S, seconds_to_ns
 
@@ -18,7 +18,7 @@ _NS_PER_HOUR = 3600 * NS_PER_S
 
 
 class Reclaims:
-    """What both markets do: give notice, take a node, and make buyers wait."""
+    """What both markets do: know their nodes, and make buyers wait."""
 
     def __init__(self, fleet: Fleet, pool: int, spec: Spot) -> None:
         self.fleet = fleet
@@ -38,26 +38,10 @@ class Reclaims:
         mine = (one for one in self.fleet.nodes if one.pool == self.pool and (one.paid or one.bought))
         return [one for one in mine if one.alive and not one.noticed]
 
-    def notify(self, node: Node, within_ns: int) -> None:
-        """Tell a node that it ends: its replicas drain, and others are asked for."""
-        node.noticed = True
-        for replica in list(node.replicas):
-            self.fleet.drain(replica, Cause.SPOT, within_ns)
-        wake = self.world.timeout(within_ns)
-        assert wake.callbacks is not None
-        wake.callbacks.append(lambda _: None if self.world.over else self._take(node))
-        self.fleet.reconcile(self.pool)
-
     def wake_buyers(self) -> None:
         """There may be nodes again."""
         waiting, self._changed = self._changed, self.world.event()
         waiting.succeed()
-
-    def _take(self, node: Node) -> None:
-        for replica in list(node.replicas):
-            self.fleet.let_go(replica, Cause.SPOT)
-        self.fleet.give_up(node)
-        self.fleet.reconcile(self.pool)
 
     def _sell(self, node: Node) -> Generator[simpy.Event, None, None]:
         while True:
@@ -109,7 +93,7 @@ class HazardMarket(Reclaims):
         taken = [others[i] for i in sorted(self._rng.choice(len(others), more, replace=False))] if more else []
         self._close(node.zone)
         for one in [node, *taken]:
-            self.notify(one, self.notice_ns)
+            reclaim(self.fleet, one, self.notice_ns)
 
     def _close(self, zone: int) -> None:
         if self._outage_ns <= 0:
@@ -162,7 +146,7 @@ class TracedMarket(Reclaims):
         there = self.nodes()
         excess = max(len(there) - nodes, 0)
         for index in sorted(self._rng.choice(len(there), excess, replace=False)) if excess else ():
-            self.notify(there[index], within_ns)
+            reclaim(self.fleet, there[index], within_ns)
 
 
 def open_market(fleet: Fleet, pool: int, base_dir: Path, rng: np.random.Generator) -> None:

@@ -61,6 +61,9 @@ class Drill(Block):
     """Of a replica: it hangs instead of crashing."""
     for_s: Positive | None = None
     """The target is back and ready exactly so long after; default: as recovery goes."""
+    notice_s: NonNegative | None = None
+    """Of a node: the spot market takes it back. `index` counts the nodes of spot pools without notice; its replicas
+    drain, and it goes so long after `at`."""
 
     @model_validator(mode="after")
     def _one_time(self) -> "Drill":
@@ -68,6 +71,8 @@ class Drill(Block):
             raise ValueError("give either at (hours:minutes) or at_s")
         if self.hang and self.of != "replica":
             raise ValueError("hang goes with of: replica")
+        if self.notice_s is not None and (self.of != "node" or self.for_s is not None):
+            raise ValueError("notice_s goes with of: node, and not with for_s")
         return self
 
 

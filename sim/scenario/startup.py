@@ -37,3 +37,6 @@ class Startup(Block):
     """Reading weights that the node has already."""
     cold: bool = Field(default=False)
     """The fleet starts at 0 s from nothing; otherwise it is ready then."""
+    cold_nodes: bool = True
+    """With `cold`: nodes are asked for and booted too; false: they are there, and only engines start, as in a restart
+    with another model."""

@@ -155,6 +155,33 @@ class RequestClass(Block):
     """Which of the fleet's models it asks for; default the scenario's."""
 
 
+class Bursts(Block):
+    """Requests that come in bursts: the same ones in the same order, at another time; the mean rate stays."""
+
+    every_s: Positive
+    for_s: Positive
+    """In the middle of every `every_s`, the rate is `times` what it was for so long, and lower in between."""
+    times: Annotated[float, Field(ge=1, le=1e6)]
+
+    @model_validator(mode="after")
+    def _mean_kept(self) -> "Bursts":
+        if self.times * self.for_s > self.every_s:
+            raise ValueError(
+                f"times: found {self.times:g} times for {self.for_s:g} s, more than all that comes in every_s "
+                f"({self.every_s:g}), expected times x for_s up to every_s"
+            )
+        return self
+
+
+class LongPrompts(Block):
+    """Prompts that are longer than they were drawn or recorded; answers and everything else stay."""
+
+    share: Share
+    """Of the requests (of conversations, where there are some)."""
+    tokens: Tokens
+    """Their prompts have at least so many tokens; what is added is shared with no other request."""
+
+
 class Synthetic(Block):
     """Traffic drawn from distributions."""
 
@@ -168,6 +195,14 @@ class Synthetic(Block):
     reasoning_share: Share = 0.0
     """Share of each output that is reasoning, before the first token of the answer."""
     classes: tuple[RequestClass, ...] = Field(default=(), strict=False)
+    bursts: Bursts | None = None
+    long_prompts: LongPrompts | None = None
+
+    @model_validator(mode="after")
+    def _bursts_in_time(self) -> "Synthetic":
+        if self.bursts is not None and isinstance(self.arrivals, ClosedLoop):
+            raise ValueError("bursts: found with arrivals of kind closed_loop, expected arrivals that have times")
+        return self
 
     @model_validator(mode="after")
     def _unique_classes(self) -> "Synthetic":
@@ -196,6 +231,8 @@ class Trace(Block):
     max_requests: Count | None = None
     reasoning_share: Share = 0.0
     """Where the trace does not record it."""
+    bursts: Bursts | None = None
+    long_prompts: LongPrompts | None = None
 
     @model_validator(mode="after")
     def _one_source(self) -> "Trace":

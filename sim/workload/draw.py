@@ -8,6 +8,7 @@ from sim.scenario.scenario import Scenario
 from sim.scenario.workload import Trace
 from sim.streams import stream
 from sim.workload.replay import replay
+from sim.workload.reshape import reshape
 from sim.workload.synthetic import synthesize
 
 
@@ -28,5 +29,7 @@ def draw(scenario: Scenario, seed: int, replication: int, base_dir: Path) -> Req
     streams = partial(stream, seed, replication)
     workload = scenario.workload
     if isinstance(workload, Trace):
-        return replay(workload, streams, base_dir)
-    return synthesize(workload, streams, base_dir)
+        requests = replay(workload, streams, base_dir)
+    else:
+        requests = synthesize(workload, streams, base_dir)
+    return reshape(requests, workload, streams)
