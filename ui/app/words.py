@@ -47,6 +47,14 @@ WORDS = {
         "engine. Calibrated: fitted to measurements. Outside hull: this design is not like those measured."
     ),
     "hash": "SHA-256 of the resolved scenario: two scenarios of one hash give the same numbers to the last digit.",
+    "replication": (
+        "One simulated run of the traffic. Each has arrivals, lengths and failures of its own, drawn from the seed and "
+        "its number, and any can be simulated again alone."
+    ),
+    "kv_cache_usage": (
+        "Share of the KV blocks of the replicas that serve which are in use, mean over the run. "
+        "vLLM: `vllm:kv_cache_usage_perc`."
+    ),
     "spot": (
         "Share of replicas on spot nodes. The bar's spot nodes are taken back as often as AWS's most interrupted types "
         "(above 20 % a month); a scenario may say otherwise."
