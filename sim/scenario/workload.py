@@ -173,7 +173,7 @@ class Bursts(Block):
         return self
 
 
-class LongPrompts(Block):
+class LongContext(Block):
     """Prompts that are longer than they were drawn or recorded; answers and everything else stay."""
 
     share: Share
@@ -196,7 +196,7 @@ class Synthetic(Block):
     """Share of each output that is reasoning, before the first token of the answer."""
     classes: tuple[RequestClass, ...] = Field(default=(), strict=False)
     bursts: Bursts | None = None
-    long_prompts: LongPrompts | None = None
+    long_context: LongContext | None = None
 
     @model_validator(mode="after")
     def _bursts_in_time(self) -> "Synthetic":
@@ -232,7 +232,7 @@ class Trace(Block):
     reasoning_share: Share = 0.0
     """Where the trace does not record it."""
     bursts: Bursts | None = None
-    long_prompts: LongPrompts | None = None
+    long_context: LongContext | None = None
 
     @model_validator(mode="after")
     def _one_source(self) -> "Trace":

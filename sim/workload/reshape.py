@@ -6,14 +6,14 @@ import numpy as np
 
 from sim.errors import InputError
 from sim.request import Int64s, Requests
-from sim.scenario.workload import Bursts, LongPrompts, Workload
+from sim.scenario.workload import Bursts, LongContext, Workload
 from sim.units import NS_PER_S
 from sim.workload import Streams
 from sim.workload.files import MAX_TOKENS
 
 
 def reshape(requests: Requests, workload: Workload, streams: Streams) -> Requests:
-    """Apply the workload's `bursts` and `long_prompts`; stream ``long_prompts``.
+    """Apply the workload's `bursts` and `long_context`; stream ``long_context``.
 
     Raises:
         InputError: a prompt becomes longer than any that may be read.
@@ -23,8 +23,8 @@ def reshape(requests: Requests, workload: Workload, streams: Streams) -> Request
         sent = requests.arrival_ns.copy()
         sent[first] = _bunched(sent[first], workload.bursts)
         requests = replace(requests, arrival_ns=sent)
-    if workload.long_prompts is not None:
-        requests = _lengthened(requests, workload.long_prompts, streams)
+    if workload.long_context is not None:
+        requests = _lengthened(requests, workload.long_context, streams)
     return requests
 
 
@@ -39,14 +39,14 @@ def _bunched(sent_ns: Int64s, bursts: Bursts) -> Int64s:
     return np.rint((periods * period + np.interp(rest, corners, times)) * NS_PER_S).astype(np.int64)
 
 
-def _lengthened(requests: Requests, long: LongPrompts, streams: Streams) -> Requests:
+def _lengthened(requests: Requests, long: LongContext, streams: Streams) -> Requests:
     """Add tokens to the first prompt of some conversations, and so to all that follow from it."""
     _, first, which = np.unique(requests.own_stream, return_index=True, return_inverse=True)
     missing = np.maximum(long.tokens - requests.prompt_tokens[first].astype(np.int64), 0)
-    missing[streams("long_prompts").random(len(first)) >= long.share] = 0
+    missing[streams("long_context").random(len(first)) >= long.share] = 0
     prompts = requests.prompt_tokens + missing[which]
     if prompts.max() > MAX_TOKENS:
         raise InputError(
-            f"workload.long_prompts: a prompt has {prompts.max():,} tokens, expected at most {MAX_TOKENS:,}"
+            f"workload.long_context: a prompt has {prompts.max():,} tokens, expected at most {MAX_TOKENS:,}"
         )
     return replace(requests, prompt_tokens=prompts.astype(np.int32))

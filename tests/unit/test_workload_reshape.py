@@ -53,17 +53,17 @@ def test_pauses_of_conversations_stay():
     assert np.array_equal(calm.arrival_ns[later], bursty.arrival_ns[later])
 
 
-def test_long_prompts_lengthen_a_share_and_nothing_else():
-    usual, long = synthetic(5000), synthetic(5000, long_prompts={"share": 0.2, "tokens": 900})
+def test_long_context_lengthen_a_share_and_nothing_else():
+    usual, long = synthetic(5000), synthetic(5000, long_context={"share": 0.2, "tokens": 900})
     assert same_but("prompt_tokens", usual, long)
     assert set(long.prompt_tokens.tolist()) == {100, 900}
     assert (long.prompt_tokens == 900).mean() == pytest.approx(0.2, abs=0.02)
-    assert same_but("none", usual, synthetic(5000, long_prompts={"share": 1.0, "tokens": 100}))
+    assert same_but("none", usual, synthetic(5000, long_context={"share": 1.0, "tokens": 100}))
 
 
 def test_a_long_first_prompt_stays_in_its_conversation():
     chats = {"sessions": {"turns": 4, "think_s": 5.0}}
-    usual, long = synthetic(500, **chats), synthetic(500, **chats, long_prompts={"share": 0.5, "tokens": 900})
+    usual, long = synthetic(500, **chats), synthetic(500, **chats, long_context={"share": 0.5, "tokens": 900})
     added = long.prompt_tokens - usual.prompt_tokens
     assert set(added.tolist()) == {0, 800}
     turns = np.flatnonzero(usual.after >= 0)
@@ -76,7 +76,7 @@ def test_a_recording_is_reshaped_as_well(tmp_path):
     )
     trace = {"path": "t.csv", "format": "csv", "base_dir": tmp_path}
     usual = replayed(**trace)
-    reshaped = replayed(**trace, bursts=BURSTS, long_prompts={"share": 1.0, "tokens": 50})
+    reshaped = replayed(**trace, bursts=BURSTS, long_context={"share": 1.0, "tokens": 50})
     assert reshaped.arrival_ns[30] == 45 * NS_PER_S
     assert set(reshaped.prompt_tokens.tolist()) == {50}
     assert np.array_equal(usual.output_tokens, reshaped.output_tokens)
