@@ -43,7 +43,7 @@ def render(found: Plan, commands: Mapping[str, str], files: Sequence[Path]) -> T
             paragraph(page, sentence)
     _others(page, found)
     heading(page, "What this rests on")
-    for sentence in [*words.notes(found), f"{found.simulations} simulations."]:
+    for sentence in words.notes(found):
         paragraph(page, sentence, bullet="- ")
     if found.fleets:
         _start(page, commands, files)

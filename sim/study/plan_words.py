@@ -64,10 +64,12 @@ def interval(told: Mapping[str, Any]) -> Interval:
 
 
 def plain(number: Interval, digits: int = 0) -> str:
-    """A number with the half-width of its interval, where it has one."""
+    """A number, half the width of its interval where it has one, and in brackets how far the calibration reaches."""
     if number.mean is None:
         return "-"
-    return f"{number.mean:,.{digits}f}{half(number, digits, ' ± ')}"
+    reach = number.calibration_half_width
+    drawn = "" if reach is None else f" (± {reach:,.{digits}f})"
+    return f"{number.mean:,.{digits}f}{half(number, digits, ' ± ')}{drawn}"
 
 
 def half(number: Interval, digits: int, sign: str) -> str:
@@ -129,6 +131,9 @@ def bottleneck(plan: Plan) -> str:
 def notes(plan: Plan) -> list[str]:
     """What was simulated, and what the verdict does not cover."""
     n = plan.loaded.scenario.run.replications
+    ran = f"{plan.simulations} simulation{'' if plan.simulations == 1 else 's'}."
+    if not plan.fleets:
+        return [ran]
     found = []
     if _recorded(plan):
         found.append(
@@ -145,7 +150,7 @@ def notes(plan: Plan) -> list[str]:
     spot = [one for one in (*plan.fleets, *plan.missed) if one.offer.reclaimed]
     if spot:
         found.append(_reclaims(spot))
-    return found
+    return [*found, ran]
 
 
 def why_none(plan: Plan) -> list[str]:
