@@ -23,7 +23,7 @@ def pareto(points: Floats) -> Mask:
     Equal points beat none of each other, and are all in.
     """
     ahead = (points[:, None] <= points[None]).all(axis=2) & (points[:, None] < points[None]).any(axis=2)
-    return ~ahead.any(axis=0)
+    return np.asarray(~ahead.any(axis=0))
 
 
 def hypervolume(points: Floats, reference: Floats) -> float:

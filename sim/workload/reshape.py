@@ -36,7 +36,7 @@ def _bunched(sent_ns: Int64s, bursts: Bursts) -> Int64s:
     corners = np.array([0.0, (period - held) / 2, (period + held) / 2, period])
     times = np.array([0.0, before, before + inside, period])
     periods, rest = np.divmod(sent_ns / NS_PER_S, period)
-    return np.rint((periods * period + np.interp(rest, corners, times)) * NS_PER_S).astype(np.int64)
+    return np.asarray(np.rint((periods * period + np.interp(rest, corners, times)) * NS_PER_S), np.int64)
 
 
 def _lengthened(requests: Requests, long: LongContext, streams: Streams) -> Requests:
