@@ -13,8 +13,8 @@ from sim.study import plan_words as words
 from sim.study.plan import Fleet, Plan
 from ui.page import WIDTH, heading, paragraph
 
-_COLUMNS = (24, 10, 10, 10, 7, 9)
-"""Widths of all columns but the last."""
+_COLUMNS = (23, 10, 10, 10, 7, 9, 9)
+"""Widths."""
 
 
 def print_plan(found: Plan, commands: Mapping[str, str], files: Sequence[Path]) -> None:
@@ -92,7 +92,7 @@ def _fleet(page: Text, one: Fleet) -> None:
 
 def _row(page: Text, cells: Sequence[str], style: str) -> None:
     left = [f"{cell:<{width}}" for cell, width in zip(cells[:2], _COLUMNS, strict=False)]
-    right = [f"{cell:>{width}}" for cell, width in zip(cells[2:], (*_COLUMNS[2:], 10), strict=True)]
+    right = [f"{cell:>{width}}" for cell, width in zip(cells[2:], _COLUMNS[2:], strict=True)]
     page.append(("  " + "".join([*left, *right])).rstrip() + "\n", style)
 
 

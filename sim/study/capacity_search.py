@@ -30,8 +30,8 @@ from sim.study.verdict import shares
 _RATES = ("request_rate", "start_rate", "end_rate", "mean_rate", "on_rate", "off_rate")
 """Of arrivals: all are multiplied alike."""
 
-_TOP, _BOTTOM = 2.0**20, 2.0**-20
-"""Most and least that traffic is multiplied by."""
+MOST, LEAST = 2.0**12, 2.0**-10
+"""What traffic is multiplied by: at the most, all of it comes practically at once, at the least, requests are alone."""
 
 Simulate = Callable[[Sequence[Design]], list[Evaluation]]
 
@@ -48,8 +48,13 @@ class Capacity:
     tolerance: float
     """Each rate is too low by less than this share."""
     at: Evaluation | None
-    """The design at `factor`; None if it misses the SLO at any rate."""
+    """The design at `factor`; None if some replication misses the SLO at any rate."""
     simulations: int
+
+    @property
+    def unlimited(self) -> bool:
+        """Whether the SLO is kept even where all requests come at once: they are too few to tell."""
+        return self.factor >= MOST
 
 
 @dataclass(slots=True)
@@ -64,7 +69,7 @@ class _Bracket:
     """Requests a second that were offered, by factor."""
 
     def settled(self, tolerance: float) -> bool:
-        return self.high <= self.low * (1 + tolerance) or self.low >= _TOP or self.high <= _BOTTOM
+        return self.high <= self.low * (1 + tolerance) or self.low >= MOST or self.high <= LEAST
 
     def next(self) -> float:
         """Doubled or halved until the answer is enclosed, then the geometric middle."""

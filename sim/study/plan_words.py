@@ -12,6 +12,7 @@ from sim.stats import Interval
 from sim.study.candidates import Kind
 from sim.study.evaluation import Evaluation
 from sim.study.plan import Fleet, Plan
+from sim.study.verdict import Share, shares
 from sim.workload import named
 
 MOVES = 3
@@ -82,11 +83,7 @@ def headline(plan: Plan) -> str:
     """The cheapest fleet, what it serves and what it costs, in one sentence."""
     best = plan.fleets[0]
     one = best.evaluation
-    good = " and ".join(
-        f"{plain(share.value.scaled(100), 1)} % are {_good(share.name, len(best.shares))} "
-        f"({100 * share.required:g} % asked for)"
-        for share in best.shares
-    )
+    good = " and ".join(_told(share) for share in best.shares)
     return (
         f"{name(best)} serve {plain(value(one, 'offered_rate'), 1)} requests/s at P99 TTFT "
         f"{plain(value(one, 'p99_ttft_ms'))} ms and P99 TPOT {plain(value(one, 'p99_tpot_ms'), 1)} ms for "
@@ -116,10 +113,9 @@ def moves(plan: Plan) -> list[Move]:
         dearer = best.offer.usd_per_hour(best.needed + 1)
         found.append(_move(best, "One replica more", dearer, "", plan.more))
     if best.fewer is not None and not best.offer.reclaimed:
-        missed = _share_of_good(best.fewer)
+        missed = min(shares(best.fewer, plan.loaded.scenario, plan.confidence), key=lambda share: share.kept)
         cheaper = best.offer.usd_per_hour(best.needed - 1)
-        buys = f"but it misses the SLO ({100 * missed:.1f} % of the requests are good)"
-        found.append(_by(best, "One replica fewer", cheaper, buys))
+        found.append(_by(best, "One replica fewer", cheaper, f"but it misses the SLO: {_told(missed)}"))
     return found
 
 
@@ -163,8 +159,8 @@ def why_none(plan: Plan) -> list[str]:
             f"{fleet(plan.most, kind)} are not enough: {100 * _share_of_good(one):.1f} % of the requests are good. "
             "More replicas (--max-replicas) or less load would help."
         )
-    for one in plan.missed:
-        found.append(f"{name(one)} misses the SLO when its nodes are taken back; more over_provision would help.")
+    for missed in plan.missed:
+        found.append(f"{name(missed)} misses the SLO when its nodes are taken back; more over_provision would help.")
     if not (plan.hopeless or plan.too_small or plan.missed):
         what = "fits the model" if plan.unfit else "has a price"
         found.append(f"None of the GPUs asked for {what}.")
@@ -273,10 +269,11 @@ def _recorded(plan: Plan) -> bool:
     return form != "servegen"
 
 
-def _good(share: str, shares: int) -> str:
-    if share == "availability":
-        return "answered"
-    return "good" if shares == 1 or share == "all" else f"good of class {share}"
+def _told(share: Share) -> str:
+    """A share beside what the SLO asks for."""
+    whose = f" of class {share.name}" if share.name not in {"all", "availability"} else ""
+    word = "answered" if share.name == "availability" else "good"
+    return f"{plain(share.value.scaled(100), 1)} %{whose} are {word} ({100 * share.required:g} % asked for)"
 
 
 def _share_of_good(one: Evaluation) -> float:

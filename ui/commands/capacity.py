@@ -57,7 +57,14 @@ def capacity(
 
 def _sentences(what: str, confidence: float, found: Capacity) -> list[str]:
     if found.at is None:
-        return [f"{what} miss the SLO at any rate: even alone, too many requests are not good."]
+        return [
+            f"{what} miss the SLO even at a thousandth of the scenario's rate: too many requests are not good alone."
+        ]
+    if found.unlimited:
+        return [
+            f"{what} keep the SLO even if all requests come at once, so these are too few to tell: expected more of "
+            "them (workload.num_prompts, or more of the recording)."
+        ]
     n = len(found.by_replication)
     if n > 1:
         rests = (
