@@ -7,6 +7,7 @@ from calibrate.learnt import learnt
 from sim.calibration import Calibration, Score
 from ui.cardplots import plots
 from ui.commands.card import METRICS
+from ui.htmltable import table
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #222; background: #fff; max-width: 1060px; margin: 2em auto;
@@ -74,7 +75,7 @@ def _scores(scores: Sequence[Score]) -> str:
         )
         for one in scores
     ]
-    return _table(heads, rows, text=(0, 1, 9))
+    return table(heads, rows, text=(0, 1, 9))
 
 
 def _hull(calibration: Calibration) -> str:
@@ -87,7 +88,7 @@ def _hull(calibration: Calibration) -> str:
         ("most requests running at once", f"{hull.max_num_seqs:,}"),
         ("longest context", f"{hull.max_context:,} tokens"),
     )
-    return _table(("", "up to"), rows, text=(0, 1))
+    return table(("", "up to"), rows, text=(0, 1))
 
 
 def _parameters(calibration: Calibration) -> str:
@@ -101,7 +102,7 @@ def _parameters(calibration: Calibration) -> str:
         )
         for one in learnt(calibration)
     ]
-    return _table(("", "prior", "fitted", "95 % interval", "uncertainty removed"), rows, text=(0,))
+    return table(("", "prior", "fitted", "95 % interval", "uncertainty removed"), rows, text=(0,))
 
 
 def _residuals(calibration: Calibration) -> list[str]:
@@ -119,20 +120,8 @@ def _residuals(calibration: Calibration) -> list[str]:
     return [
         "<h2>What the physics left over</h2>",
         "<p>Factors on the part of a step that depends on its size, linear in between.</p>",
-        _table(("", "size", "factor"), rows, text=(0,)),
+        table(("", "size", "factor"), rows, text=(0,)),
     ]
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], text: Sequence[int]) -> str:
-    """A table; the columns numbered in `text` are set left."""
-
-    def line(tag: str, values: Sequence[str]) -> str:
-        starts = (f'<{tag} class="text">' if i in text else f"<{tag}>" for i in range(len(values)))
-        cells = (f"{start}{escape(value)}</{tag}>" for start, value in zip(starts, values, strict=True))
-        return f"<tr>{''.join(cells)}</tr>"
-
-    lines = "\n".join([line("th", heads), *(line("td", row) for row in rows)])
-    return f'<div class="wide"><table>\n{lines}\n</table></div>'
 
 
 def _list(lines: Sequence[str]) -> str:

@@ -155,6 +155,20 @@ def card(
     card(calibration, out)
 
 
+@app.command()
+def report(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A directory that `trilemma run` saved.")],
+    *,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE.html", help="Write it here; default report.html in RUN.")
+    ] = None,
+) -> None:
+    """Write a saved run as one HTML page with charts that opens offline."""
+    from ui.commands.report import report
+
+    report(run, out)
+
+
 @data.command("list")
 def list_traces() -> None:
     """List the named traces and where they lie."""

@@ -1,6 +1,7 @@
 """What the figures of a run share; plotly comes late, because it is heavy and optional."""
 
 import importlib
+import math
 from typing import Any
 
 from sim.errors import InputError
@@ -28,3 +29,13 @@ def graph_objects() -> Any:  # noqa: ANN401
 def clock(end_s: float) -> tuple[str, float]:
     """The unit in which a run's time is told, and its seconds."""
     return ("s", 1.0) if end_s <= 600 else ("min", 60.0) if end_s <= 36_000 else ("h", 3600.0)
+
+
+def log_ticks(low: float, high: float, most: int = 4) -> list[float]:
+    """Round numbers between two: powers of ten with 2 and 5 between them where there is room."""
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for steps in ((1, 2, 5), (1, 3), (1,)):
+        ticks = [step * 10.0**power for power in decades for step in steps]
+        if sum(low <= tick <= high for tick in ticks) <= most:
+            return ticks
+    return [10.0**power for power in decades[:: -(-len(decades) // most)]]

@@ -1,13 +1,12 @@
 """The figure of one replication: its fleet over its panels, on one time axis with one cross-hair."""
 
-import math
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
 from ui.app.replay import Replay
 from ui.app.theme import COLOURS, LIMIT
-from ui.graphs import ROW, SMALL, Figure, clock, graph_objects
+from ui.graphs import ROW, SMALL, Figure, clock, graph_objects, log_ticks
 from ui.lives import FAILED, NOTICE, STAGES
 from ui.panels import Panel
 
@@ -150,22 +149,12 @@ def _scale(figure: Figure, number: int, panel: Panel) -> None:
     figure.update_layout({f"yaxis{number}": axis})
 
 
-def log_ticks(low: float, high: float, most: int = 4) -> list[float]:
-    """Round numbers between two: powers of ten with 2 and 5 between them where there is room."""
-    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    for steps in ((1, 2, 5), (1, 3), (1,)):
-        ticks = [step * 10.0**power for power in decades for step in steps]
-        if sum(low <= tick <= high for tick in ticks) <= most:
-            return ticks
-    return [10.0**power for power in decades[:: -(-len(decades) // most)]]
-
-
 def _limit(figure: Figure, number: int, limit: float, words: str) -> None:
     line = {"color": LIMIT, "width": 1.5, "dash": "dash"}
     figure.add_shape(type="line", xref="paper", x0=0, x1=1, yref=f"y{number}", y0=limit, y1=limit, line=line)
     figure.add_annotation(
         text=words, showarrow=False, xref="paper", x=1, xanchor="right", yref=f"y{number} domain", y=1,
-        yanchor="bottom", yshift=22, font={"color": LIMIT, "size": 11},
+        yanchor="bottom", yshift=22, font=SMALL,
     )  # fmt: skip
 
 
@@ -199,10 +188,10 @@ def _fleet(figure: Figure, replay: Replay, second: float) -> None:
             legend="legend",
             hovertemplate="%{text}",
         )
-    middles = replay.bins.middles_s
+    middles = replay.bins.middles_s if names else ()
     figure.add_scatter(
         x=[at / second for at in middles],
-        y=[names[len(names) // 2]] * len(middles),
+        y=names[len(names) // 2 :][:1] * len(middles),
         text=[there.at(at) for at in middles],
         mode="markers",
         marker={"opacity": 0},
@@ -210,7 +199,7 @@ def _fleet(figure: Figure, replay: Replay, second: float) -> None:
         showlegend=False,
         hovertemplate="%{text}",
     )
-    thin = -(-len(names) // 20)
+    thin = max(-(-len(names) // 20), 1)
     figure.update_layout(
         yaxis={
             "autorange": "reversed",

@@ -85,8 +85,9 @@ def cards(scene: Scene, every: Evaluation | None) -> None:
         (tpot[0], numbers.ms(tpot[1]), "tpot"),
         ("KV occupancy", numbers.percent(used), "kv_cache_usage"),
     ]
-    for column, (label, value, word) in zip(st.columns(4), told, strict=True):
-        column.metric(label, value, help=f"{WORDS[word]} {WORDS['interval']}", border=True)
+    with st.container(horizontal=True):
+        for label, value, word in told:
+            st.metric(label, value, help=f"{WORDS[word]} {WORDS['interval']}", border=True, width="content")
     count = len(every.replications)
     st.caption(
         f"These are means over all {count} replications, ± their 95 % interval. What follows is one of them, so it has "
