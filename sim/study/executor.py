@@ -11,7 +11,7 @@ from multiprocessing import get_context, parent_process, resource_tracker
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from threading import Thread
-from typing import Protocol, TypeVar
+from typing import Protocol, Self, TypeVar
 
 from sim.errors import InputError
 
@@ -62,25 +62,40 @@ def cores() -> int:
 
 
 class LocalExecutor:
-    """Processes of this machine, each with one task at a time, so that it is known whose worker died."""
+    """Processes of this machine, each with one task at a time, so that it is known whose worker died.
+
+    Inside `with`, they stay from one run to the next: to start one takes longer than a small simulation.
+    """
 
     def __init__(self, workers: int | None = None) -> None:
         """Take the number of processes; default as many as there are cores."""
         self._size = workers or cores()
+        self._staying: dict[Connection, _Worker] | None = None
+
+    def __enter__(self) -> Self:
+        """Keep processes from here on."""
+        self._staying = {}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End them."""
+        for worker in (self._staying or {}).values():
+            worker.stop()
+        self._staying = None
 
     def run(self, work: Callable[[T], R], tasks: Sequence[T]) -> Iterator[tuple[int, R | Failed]]:
         """See `Executor`."""
         waiting = deque(range(len(tasks)))
         deaths = [0] * len(tasks)
-        workers: dict[Connection, _Worker] = {}
+        workers = {} if self._staying is None else self._staying
         busy: dict[Connection, int] = {}
         try:
             while waiting or busy:
                 while waiting and len(busy) < self._size:
-                    worker = next((one for pipe, one in workers.items() if pipe not in busy), None) or _Worker(work)
+                    worker = next((one for pipe, one in workers.items() if pipe not in busy), None) or _Worker()
                     workers[worker.pipe] = worker
                     busy[worker.pipe] = waiting.popleft()
-                    worker.send(tasks[busy[worker.pipe]])
+                    worker.send(work, tasks[busy[worker.pipe]])
                 for pipe in [one for one in wait(list(busy)) if isinstance(one, Connection)]:
                     number = busy.pop(pipe)
                     try:
@@ -94,26 +109,27 @@ class LocalExecutor:
                         result = Failed(f"its worker died {deaths[number]} times, the last time {how}")
                     yield number, result
         finally:
-            for worker in workers.values():
-                worker.stop()
+            for pipe in list(workers):
+                if self._staying is None or pipe in busy:
+                    workers.pop(pipe).stop()
 
 
 class _Worker:
     """A process that does one task after the other. It inherits none of our threads and locks (spawn)."""
 
-    def __init__(self, work: Callable[[T], R]) -> None:
+    def __init__(self) -> None:
         context = get_context("spawn")
         self.pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, work), daemon=True)
+        self._process = context.Process(target=_serve, args=(theirs,), daemon=True)
         resource_tracker.ensure_running()  # it unblocks Ctrl-C when it starts
         with _ctrl_c_is_ours():
             self._process.start()
         theirs.close()  # so that its death ends the pipe
 
-    def send(self, task: object) -> None:
+    def send(self, work: Callable[[T], R], task: T) -> None:
         """Hand it a task."""
         with suppress(OSError):  # if it is dead, recv() will tell
-            self.pipe.send(task)
+            self.pipe.send((work, task))
 
     def stop(self) -> None:
         """End it, whatever it does."""
@@ -132,12 +148,12 @@ class _Worker:
         return f"by {name}" + (" (perhaps for want of memory: expected fewer workers)" if name == "SIGKILL" else "")
 
 
-def _serve(pipe: Connection, work: Callable[[T], R]) -> None:
+def _serve(pipe: Connection) -> None:
     """What a worker does."""
     Thread(target=_die_with_parent, daemon=True).start()
     while True:
         try:
-            task = pipe.recv()
+            work, task = pipe.recv()
         except EOFError:
             return
         pipe.send(attempt(work, task))

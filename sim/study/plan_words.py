@@ -1,7 +1,7 @@
 """A plan in sentences: what to buy, what else there is and at which difference, or why there is nothing."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,7 +83,7 @@ def headline(plan: Plan) -> str:
     """The cheapest fleet, what it serves and what it costs, in one sentence."""
     best = plan.fleets[0]
     one = best.evaluation
-    good = " and ".join(_told(share) for share in best.shares)
+    good = " and ".join(_told(share, best.shares) for share in best.shares)
     return (
         f"{name(best)} serve {plain(value(one, 'offered_rate'), 1)} requests/s at P99 TTFT "
         f"{plain(value(one, 'p99_ttft_ms'))} ms and P99 TPOT {plain(value(one, 'p99_tpot_ms'), 1)} ms for "
@@ -113,9 +113,10 @@ def moves(plan: Plan) -> list[Move]:
         dearer = best.offer.usd_per_hour(best.needed + 1)
         found.append(_move(best, "One replica more", dearer, "", plan.more))
     if best.fewer is not None and not best.offer.reclaimed:
-        missed = min(shares(best.fewer, plan.loaded.scenario, plan.confidence), key=lambda share: share.kept)
+        asked = shares(best.fewer, plan.loaded.scenario, plan.confidence)
+        missed = min(asked, key=lambda share: share.kept)
         cheaper = best.offer.usd_per_hour(best.needed - 1)
-        found.append(_by(best, "One replica fewer", cheaper, f"but it misses the SLO: {_told(missed)}"))
+        found.append(_by(best, "One replica fewer", cheaper, f"but it misses the SLO: {_told(missed, asked)}"))
     return found
 
 
@@ -269,9 +270,10 @@ def _recorded(plan: Plan) -> bool:
     return form != "servegen"
 
 
-def _told(share: Share) -> str:
+def _told(share: Share, asked: Sequence[Share]) -> str:
     """A share beside what the SLO asks for."""
-    whose = f" of class {share.name}" if share.name not in {"all", "availability"} else ""
+    classes = [one for one in asked if one.name != "availability"]
+    whose = f" of class {share.name}" if len(classes) > 1 and share in classes else ""
     word = "answered" if share.name == "availability" else "good"
     return f"{plain(share.value.scaled(100), 1)} %{whose} are {word} ({100 * share.required:g} % asked for)"
 

@@ -77,6 +77,28 @@ def test_no_tasks_start_nothing():
     assert list(LocalExecutor(2).run(square, [])) == []
 
 
+def test_processes_stay_between_runs_inside_with(tmp_path):
+    """One that died is replaced, one whose run was closed is ended, and all are at the end."""
+
+    def who():
+        return dict(executor.run(square, [1]))[0][1]
+
+    with LocalExecutor(2) as executor:
+        first = who()
+        assert who() == first != os.getpid()
+        dict(executor.run(die, [(tmp_path, 0, 1, 7)]))
+        second = who()
+        assert second != first
+        (folder := tmp_path / "lingering").mkdir()
+        closed = executor.run(either, [("square", 3), ("linger", folder)])
+        next(closed)
+        wait_for(lambda: list(folder.iterdir()))
+        closed.close()
+        assert not alive(int(next(folder.iterdir()).name))
+        assert who() == second
+    assert not any(map(alive, (first, second)))
+
+
 @pytest.mark.parametrize("code", [3, -signal.SIGKILL])
 def test_a_worker_that_dies_costs_its_own_task_a_retry(tmp_path, code):
     deaths = [0, RETRIES, 0, RETRIES + 5, 1, 0]

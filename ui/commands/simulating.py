@@ -16,9 +16,8 @@ def simulating(workers: int | None, *, quiet: bool) -> Iterator[Simulate]:
     """Yield a function that evaluates designs in this machine's processes and returns them in their order."""
     if workers is not None and workers < 1:
         raise InputError(f"--workers {workers}: expected at least 1")
-    executor = LocalExecutor(workers)
     done = 0
-    with progress("simulations", quiet=quiet) as step:
+    with progress("simulations", quiet=quiet) as step, LocalExecutor(workers) as executor:
 
         def simulate(designs: Sequence[Design]) -> list[Evaluation]:
             nonlocal done
