@@ -8,16 +8,18 @@ An incident is over with the first bin, from that of its first failure on, that 
 share of good ones is at least 95 % of the yardstick, taken over all bins that begin within 60 s of the bin's own start
 or of the time at which the fleet was whole again, whichever is later: as many replicas have become ready as fell, and
 if that never was, all bins count. (While one is missing, a queue may grow for minutes before anybody gives up: a good
-minute proves nothing then.) Where the run ends before, 30 s must do (only an incident that comes later still is judged
-by what is left): a handful of requests at the end prove nothing. The time to recover runs from the first failure to the
-start of that bin; it is 0 if no request that was sent since says otherwise. Without such a bin the fleet did not
-recover by the end.
+minute proves nothing then.) Where the run ends before, 30 s must do, or as long as a client goes on trying if that is
+longer (only an incident that comes later still is judged by what is left): a handful of requests at the end prove
+nothing, and in a retry storm the last ones get their answers only because nobody asks after them. The time to recover
+runs from the first failure to the start of that bin; it is 0 if no request that was sent since says otherwise. Without
+such a bin the fleet did not recover by the end.
 
 An incident is left out if no good request was sent before it, for want of a yardstick, or none at all after it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +27,7 @@ from sim.report.goodput import Bins
 from sim.report.incidents import incidents
 from sim.result import Timeline
 from sim.stats import clopper_pearson
-from sim.units import NS_PER_S
+from sim.units import NS_PER_S, seconds_to_ns
 
 AS_GOOD = 0.95
 HOLD_NS = 60 * NS_PER_S
@@ -46,8 +48,33 @@ class Recovery:
     longest_minutes: float | None
 
 
-def minutes_to_recover(sorted_in: Bins, timeline: Timeline) -> list[float | None]:
-    """Return the minutes that one replication took to recover from each incident, None where it did not."""
+def patience_ns(clients: Mapping[str, Any]) -> int:
+    """Return how long a client goes on trying at most, ns; 0 if it waits for ever.
+
+    Args:
+        clients: the scenario's block, as JSON data.
+    """
+    timeout_s, retry = clients.get("timeout_s"), clients.get("retry")
+    if timeout_s is None:
+        return 0
+    if retry is None:
+        return seconds_to_ns(timeout_s)
+    pauses = (
+        min(retry["backoff_s"] * retry["multiplier"] ** done, retry["max_backoff_s"])
+        for done in range(retry["max_retries"])
+    )
+    return seconds_to_ns(timeout_s * (1 + retry["max_retries"]) + sum(pauses))
+
+
+def minutes_to_recover(sorted_in: Bins, timeline: Timeline, patience: int = 0) -> list[float | None]:
+    """Return the minutes that one replication took to recover from each incident, None where it did not.
+
+    Args:
+        sorted_in: its requests.
+        timeline: of its fleet.
+        patience: how long a client goes on trying, ns.
+    """
+    least = max(LEAST_NS, patience)
     judged, good = (np.concatenate([[0], each.cumsum()]) for each in (sorted_in.judged, sorted_in.good))
     width, size = sorted_in.width_ns, len(sorted_in.judged)
     yardstick = None
@@ -63,8 +90,8 @@ def minutes_to_recover(sorted_in: Bins, timeline: Timeline) -> list[float | None
         ends = np.minimum(-(-(np.maximum(starts * width, min(whole, sorted_in.last_ns)) + HOLD_NS) // width), size)
         seen, well = judged[ends] - judged[starts], good[ends] - good[starts]
         ok = (sorted_in.judged[starts] > 0) & (well >= AS_GOOD * yardstick * seen)
-        at_the_end = last + LEAST_NS > sorted_in.last_ns
-        ok &= at_the_end | (starts * width + LEAST_NS <= sorted_in.last_ns)
+        at_the_end = last + least > sorted_in.last_ns
+        ok &= at_the_end | (starts * width + least <= sorted_in.last_ns)
         if not ok.any():
             found.append(None)
             continue

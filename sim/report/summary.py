@@ -12,7 +12,7 @@ from sim.report.bottleneck import bottleneck
 from sim.report.fleet import under_fire
 from sim.report.goodput import Goodput, bin_width_ns, bins, goodput
 from sim.report.objective import Objective, objectives
-from sim.report.recovery import Recovery, minutes_to_recover, recovery
+from sim.report.recovery import Recovery, minutes_to_recover, patience_ns, recovery
 from sim.report.replication import measured, warm_up
 from sim.report.warnings import warnings
 from sim.result import Measured, Measures, Run
@@ -172,8 +172,10 @@ def _availability(run: Run, values: Values) -> Verdict | None:
 def _through_time(run: Run, aims: Sequence[Objective]) -> tuple[Goodput, Recovery]:
     width_ns = bin_width_ns(run.replications)
     sorted_in = [bins(one, aims, width_ns) for one in run.replications]
+    scenario: dict[str, Any] = run.scenario
+    patience = patience_ns(scenario.get("clients", {}))
     pairs = zip(sorted_in, run.replications, strict=True)
-    return goodput(sorted_in), recovery([minutes_to_recover(found, one.timeline) for found, one in pairs])
+    return goodput(sorted_in), recovery([minutes_to_recover(found, one.timeline, patience) for found, one in pairs])
 
 
 def _verdict(share: Interval, required: float) -> Verdict:

@@ -11,7 +11,7 @@ from scipy.stats import binomtest
 from sim.report import summarise
 from sim.report.goodput import Bins, bin_width_ns, bins, goodput
 from sim.report.objective import Objective
-from sim.report.recovery import minutes_to_recover, recovery
+from sim.report.recovery import minutes_to_recover, patience_ns, recovery
 from sim.result import Cause, Outcome, State
 from sim.stats import clopper_pearson
 from tests.unit.synthetic_run import MS, S, replication, requests, run, timeline, under_fire
@@ -84,6 +84,23 @@ def test_a_slow_collapse_is_no_recovery():
     assert minutes(outage(1200, range(400, 800)), 300, lasts=[None]) == [8.0]  # from 780 s on, 20 of 420 s are bad
     assert minutes(outage(1200, ()), 300, lasts=[None]) == [0.0]  # it was not needed
     assert minutes(outage(1200, range(400, 800)), 300, lasts=[20]) == [0.0]  # back in time: that was something else
+
+
+def test_the_last_requests_of_a_storm_are_no_recovery():
+    """Clients try for 120 s: those that were sent in the last 100 s are answered as the others have given up."""
+    one = outage(900, range(300, 800))
+    found, fall = bins(one, ALL, 10 * S), fallen(300)
+    assert minutes_to_recover(found, fall) == [pytest.approx(500 / 60)]
+    assert minutes_to_recover(found, fall, 120 * S) == [None]
+    assert minutes_to_recover(found, fall, 90 * S) == [pytest.approx(500 / 60)]
+    assert minutes_to_recover(found, fallen(850), 120 * S) == [0.0]  # later still: judged by what is left
+
+
+def test_how_long_a_client_goes_on_trying():
+    retry = {"max_retries": 3, "backoff_s": 1.0, "multiplier": 2.0, "max_backoff_s": 3.0}
+    assert patience_ns({"timeout_s": 30.0, "retry": retry}) == (4 * 30 + 1 + 2 + 3) * S
+    assert patience_ns({"timeout_s": 30.0, "retry": None}) == 30 * S
+    assert patience_ns({"timeout_s": None, "retry": retry}) == 0
 
 
 def test_late_answers_count_as_bad_only_against_an_slo():
