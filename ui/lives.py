@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sim.result import FAILURES, Cause, ReplicaInfo, Replication, State
+from sim.report.incidents import falls
+from sim.result import Cause, ReplicaInfo, Replication, State
 from sim.units import NS_PER_S
 
 MOST_PLACES = 40
@@ -40,8 +41,6 @@ _WHY = {
     Cause.ZONE: "zone lost",
     Cause.SPOT: "spot reclaim",
 }
-FAILED = tuple(_WHY[cause] for cause in FAILURES)
-"""Why, where something failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +64,8 @@ class Event:
     node: int
     stage: str
     why: str
+    failed: bool
+    """Whether a failure took the replica here and now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ def lives(one: Replication, replicas: Sequence[ReplicaInfo]) -> Lives:
         replicas: what each place holds.
     """
     names = _names(replicas)
-    lines = one.timeline
+    lines, fallen = one.timeline, falls(one.timeline)
     changes = np.bincount(lines.replica, minlength=len(replicas))
     shown = np.sort(np.argsort(-changes, kind="stable")[: min(MOST_PLACES, np.count_nonzero(changes))])
     spans: list[Span] = []
@@ -109,6 +110,7 @@ def lives(one: Replication, replicas: Sequence[ReplicaInfo]) -> Lives:
             int(lines.node[i]),
             stage(int(lines.state[i]), int(lines.cause[i])),
             _WHY[Cause(lines.cause[i])],
+            bool(fallen[i]),
         )
         for i in told[:MOST_EVENTS]
     )

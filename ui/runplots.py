@@ -7,7 +7,7 @@ from typing import Any
 from ui.app.replay import Replay
 from ui.app.theme import COLOURS, LIMIT
 from ui.graphs import ROW, SMALL, Figure, clock, graph_objects, log_ticks
-from ui.lives import FAILED, NOTICE, STAGES
+from ui.lives import NOTICE, STAGES
 from ui.panels import Panel
 
 QUANTILES = {"P50": "#0072B2", "P90": "#009E73", "P95": "#E69F00", "P99": "#D55E00"}
@@ -51,7 +51,7 @@ def through_time(replay: Replay, window: tuple[float, float] | None = None) -> F
         top -= head
         domain = ((top - tall) / height, top / height)
         key = "" if number == 1 else str(number)
-        figure.update_layout({f"yaxis{key}": {"domain": domain, "anchor": "x", "automargin": True}})
+        figure.update_layout({f"yaxis{key}": {"domain": domain, "anchor": "x", "automargin": True, "fixedrange": True}})
         below_title = number > 1
         figure.update_layout({f"legend{key}": _legend(domain[1] + (0 if below_title else _LINE / height))})
         title = "Fleet" if number == 1 else replay.panels[number - 2].title
@@ -176,7 +176,7 @@ def _fleet(figure: Figure, replay: Replay, second: float) -> None:
                 width=0.8,
                 hoverinfo="skip",
             )
-    failed = [event for event in there.events if event.why in FAILED and event.place in there.places]
+    failed = [event for event in there.events if event.failed and event.place in there.places]
     if failed:
         figure.add_scatter(
             x=[event.at_s / second for event in failed],

@@ -150,7 +150,7 @@ def test_the_fleet_lives_as_its_timeline_says():
         Span(0, "dead", 3.0, 10.0, "node lost"),
         Span(1, "ready", 0.0, 10.0, ""),
     }
-    assert found.events == (Event(3.0, "base 0", 0, "dead", "node lost"),)
+    assert found.events == (Event(3.0, "base 0", 0, "dead", "node lost", failed=True),)
     assert (found.at(2.9), found.at(3.0)) == ("2 ready", "1 ready, 1 dead")
 
 

@@ -1,7 +1,6 @@
 """What a replay shows, in words."""
 
 from ui.app.replay import Replay
-from ui.lives import FAILED
 from ui.waterfall import PARTS
 
 _ENDS = {
@@ -35,14 +34,14 @@ def ends(one: Replay) -> str:
 
 def alt_of_time(one: Replay) -> str:
     """What the panels show."""
-    failed = sum(event.why in FAILED for event in one.lives.events)
+    failed = sum(event.failed for event in one.lives.events)
     peaks = []
     for panel in one.panels:
         name, column = panel.lines[-1] if panel.lines else ("", ())
         known = [value for value in column if value is not None]
         if known:
             peaks.append(f"{panel.title}, {name}: at most {max(known):,.3g} {panel.unit}")
-    happened = f"{failed} failures" if failed else "no failure"
+    happened = "no failure" if not failed else "1 failure" if failed == 1 else f"{failed} failures"
     return (
         f"Replication {one.number + 1} of {one.replications} over {shown(one.end_s)}: above, the stages of "
         f"{len(one.lives.places)} replicas, {happened}; below, on the same time axis, the panels of vLLM's Grafana "
