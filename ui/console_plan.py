@@ -11,6 +11,7 @@ from rich.text import Text
 
 from sim.study import plan_words as words
 from sim.study.plan import Fleet, Plan
+from sim.study.plan_none import cannot_be, too_slow, why_none
 from ui.page import WIDTH, heading, paragraph
 
 _COLUMNS = (23, 10, 10, 10, 7, 9, 9)
@@ -39,7 +40,7 @@ def render(found: Plan, commands: Mapping[str, str], files: Sequence[Path]) -> T
         _answer(page, found)
     else:
         page.append("No fleet keeps the SLO.\n", "bold red")
-        for sentence in words.why_none(found):
+        for sentence in why_none(found):
             paragraph(page, sentence)
     _others(page, found)
     heading(page, "What this rests on")
@@ -106,9 +107,9 @@ def _others(page: Text, found: Plan) -> None:
     lines += [f"{name} or more: {', '.join(prices)}." for name, prices in dearer.items()]
     lines += [f"{words.name(one)}: misses the SLO when its nodes are taken back." for one in found.missed]
     if found.fleets:
-        lines += [words.too_slow(found, kind) for kind in found.hopeless]
+        lines += [too_slow(found, kind) for kind in found.hopeless]
         lines += [f"{kind.name}: {found.most} replicas are not enough." for kind, _ in found.too_small]
-    lines += words.cannot_be(found)
+    lines += cannot_be(found)
     if lines:
         heading(page, "Other candidates")
     for line in lines:

@@ -21,22 +21,29 @@ class Alone:
     """Bounds by class that has an SLO, in the order of the classes."""
 
     good: tuple[float, ...]
-    """Largest share of good requests that any number of replicas can reach."""
+    """Largest share of good requests that any number of replicas can reach, averaged over the replications."""
     needed_ms: tuple[dict[str, float], ...]
-    """How high each limit would have to be for enough requests to keep it on an idle replica; empty where so many are
-    rejected that no limit is high enough."""
+    """How high each limit would have to be for enough requests to keep it on an idle replica, in the first replication;
+    empty where so many are rejected that no limit is high enough."""
     rejected: float
     """Share of all requests that exceed max_model_len."""
 
 
-def alone(one: Deployment, requests: Requests, aims: Sequence[Objective]) -> Alone:
+def alone(one: Deployment, drawn: Sequence[Requests], aims: Sequence[Objective]) -> Alone:
     """Bound what replicas can give to requests that meet no others.
 
     Args:
         one: what the replicas are.
-        requests: the traffic; where its requests share content, prefixes may be cached and TTFT is bounded by 0.
+        drawn: the traffic of each replication; where its requests share content, prefixes may be cached and TTFT is
+            bounded by 0.
         aims: SLO of each class.
     """
+    parts = [_alone(one, requests, aims) for requests in drawn]
+    good = np.mean([part.good for part in parts], axis=0).tolist()
+    return Alone(tuple(good), parts[0].needed_ms, float(np.mean([part.rejected for part in parts])))
+
+
+def _alone(one: Deployment, requests: Requests, aims: Sequence[Objective]) -> Alone:
     admitted = requests.prompt_tokens.astype(np.int64) + requests.max_tokens <= one.defaults.max_model_len
     took = _latencies_ms(one, requests)
     good, needed = [], []

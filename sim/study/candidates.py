@@ -119,7 +119,7 @@ class Space:
 
 def space(
     loaded: Loaded,
-    requests: Requests,
+    drawn: Sequence[Requests],
     aims: Sequence[Objective],
     gpus: Sequence[str],
     sizes: Sequence[int],
@@ -144,7 +144,7 @@ def space(
         for market in pools.keys() - prices:
             without[market].append(gpu)
         for size in dict.fromkeys(sizes or USUAL_TP) if prices else ():
-            found = _kind(loaded, requests, aims, _pool(loaded, gpu, "on_demand"), size)
+            found = _kind(loaded, drawn, aims, _pool(loaded, gpu, "on_demand"), size)
             if isinstance(found, Unfit):
                 unfit.append(found)
                 continue
@@ -187,7 +187,7 @@ def _price(pool: Pool) -> float | None:
     return sum(known) / len(known) if len(known) == len(zones) else None
 
 
-def _kind(loaded: Loaded, requests: Requests, aims: Sequence[Objective], pool: Pool, size: int) -> Kind | Unfit:
+def _kind(loaded: Loaded, drawn: Sequence[Requests], aims: Sequence[Objective], pool: Pool, size: int) -> Kind | Unfit:
     """A kind that fits, or why none does."""
     pool = _sized(pool, size)
     scenario = loaded.scenario.model_copy(update={"fleet": (pool,), "autoscalers": ()})
@@ -200,8 +200,8 @@ def _kind(loaded: Loaded, requests: Requests, aims: Sequence[Objective], pool: P
         tensor_parallel_size=size,
         gpus=one.layout.gpus,
         gpus_per_node=one.gpu.gpus_per_node,
-        guess=_guess(one, requests, aims),
-        alone=alone(one, requests, aims),
+        guess=_guess(one, drawn[0], aims),
+        alone=alone(one, drawn, aims),
         pool=pool,
     )
 

@@ -13,8 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sim.errors import InputError
-from sim.report.objective import class_objectives
-from sim.request import Requests
+from sim.report.objective import Objective, class_objectives
 from sim.scenario.load import Loaded, load
 from sim.study.bracket import Bracket
 from sim.study.candidates import Kind, Offer, Space, Unfit, fleet_settings, space
@@ -27,6 +26,9 @@ KEPT = 3
 
 TOO_DEAR = 3.0
 """No answer costs more than this many times the cheapest one of its market."""
+
+DRAWN = 10
+"""So many replications, at most, are looked at for what idle replicas give."""
 
 Simulate = Callable[[Sequence[Design]], list[Evaluation]]
 """Evaluates designs, in their order."""
@@ -78,7 +80,8 @@ class Plan:
     """The answers, cheapest first, and what became of all other candidates."""
 
     loaded: Loaded
-    requests: Requests
+    aims: tuple[Objective, ...]
+    """Of the request classes that have an SLO."""
     confidence: float
     fleets: tuple[Fleet, ...]
     missed: tuple[Fleet, ...]
@@ -127,14 +130,16 @@ def plan(
         InputError: the scenario has no SLO, or something that is asked for does not exist.
     """
     loaded = load(source, settings, variant)
-    requests = draw(loaded.scenario, loaded.scenario.run.seed, 0, loaded.base_dir)
-    aims = class_objectives(loaded.scenario.model_dump(mode="json"), requests.classes)
+    run = loaded.scenario.run
+    drawn = [draw(loaded.scenario, run.seed, index, loaded.base_dir) for index in range(min(run.replications, DRAWN))]
+    aims = class_objectives(loaded.scenario.model_dump(mode="json"), drawn[0].classes)
     if not any(aim.limits_ms for aim in aims):
         raise InputError(f"{source}: slo: found no limit, expected one to plan for (ttft_ms, tpot_ms, e2el_ms)")
-    found = space(loaded, requests, aims, gpus, sizes, markets)
-    required = [aim.percentile / 100 for aim in aims if aim.limits_ms]
+    found = space(loaded, drawn, aims, gpus, sizes, markets)
+    aims = tuple(aim for aim in aims if aim.limits_ms)
     hopeful = [
-        all(good >= share for good, share in zip(kind.alone.good, required, strict=True)) for kind in found.kinds
+        all(good >= aim.percentile / 100 for good, aim in zip(kind.alone.good, aims, strict=True))
+        for kind in found.kinds
     ]
     search = _Search(loaded, Design(str(source), tuple(settings), variant), found, simulate, confidence)
     brackets = {index: Bracket(kind.guess, most) for index, kind in enumerate(found.kinds) if hopeful[index]}
@@ -145,7 +150,7 @@ def plan(
     stuck = [index for index, one in brackets.items() if one.settled and one.enough is None]
     return Plan(
         loaded=loaded,
-        requests=requests,
+        aims=aims,
         confidence=confidence,
         fleets=tuple(good),
         missed=tuple(one for one in fleets if not one.kept),

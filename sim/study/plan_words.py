@@ -1,6 +1,5 @@
 """A plan in sentences: what to buy, what else there is and at which difference, or why there is nothing."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -69,8 +68,9 @@ def plain(number: Interval, digits: int = 0) -> str:
     if number.mean is None:
         return "-"
     reach = number.calibration_half_width
-    drawn = "" if reach is None else f" (± {reach:,.{digits}f})"
-    return f"{number.mean:,.{digits}f}{half(number, digits, ' ± ')}{drawn}"
+    drawn = "" if reach is None else f"{reach:,.{digits}f}"
+    around = f" (± {drawn})" if drawn.strip("0.") else ""
+    return f"{number.mean:,.{digits}f}{half(number, digits, ' ± ')}{around}"
 
 
 def half(number: Interval, digits: int, sign: str) -> str:
@@ -83,7 +83,7 @@ def headline(plan: Plan) -> str:
     """The cheapest fleet, what it serves and what it costs, in one sentence."""
     best = plan.fleets[0]
     one = best.evaluation
-    good = " and ".join(_told(share, best.shares) for share in best.shares)
+    good = ", ".join(_told(share, best.shares) for share in best.shares)
     return (
         f"{name(best)} serve {plain(value(one, 'offered_rate'), 1)} requests/s at P99 TTFT "
         f"{plain(value(one, 'p99_ttft_ms'))} ms and P99 TPOT {plain(value(one, 'p99_tpot_ms'), 1)} ms for "
@@ -113,10 +113,8 @@ def moves(plan: Plan) -> list[Move]:
         dearer = best.offer.usd_per_hour(best.needed + 1)
         found.append(_move(best, "One replica more", dearer, "", plan.more))
     if best.fewer is not None and not best.offer.reclaimed:
-        asked = shares(best.fewer, plan.loaded.scenario, plan.confidence)
-        missed = min(asked, key=lambda share: share.kept)
         cheaper = best.offer.usd_per_hour(best.needed - 1)
-        found.append(_by(best, "One replica fewer", cheaper, f"but it misses the SLO: {_told(missed, asked)}"))
+        found.append(_by(best, "One replica fewer", cheaper, f"but then {missing(plan, best.fewer)}"))
     return found
 
 
@@ -148,75 +146,6 @@ def notes(plan: Plan) -> list[str]:
     if spot:
         found.append(_reclaims(spot))
     return [*found, ran]
-
-
-def why_none(plan: Plan) -> list[str]:
-    """Why no fleet keeps the SLO, and what would help."""
-    found = []
-    if plan.hopeless:
-        found += _hopeless(plan)
-    for kind, one in plan.too_small:
-        found.append(
-            f"{fleet(plan.most, kind)} are not enough: {100 * _share_of_good(one):.1f} % of the requests are good. "
-            "More replicas (--max-replicas) or less load would help."
-        )
-    for missed in plan.missed:
-        found.append(f"{name(missed)} misses the SLO when its nodes are taken back; more over_provision would help.")
-    if not (plan.hopeless or plan.too_small or plan.missed):
-        what = "fits the model" if plan.unfit else "has a price"
-        found.append(f"None of the GPUs asked for {what}.")
-    return found
-
-
-def too_slow(plan: Plan, kind: Kind) -> str:
-    """Why a kind is given up before it is simulated."""
-    most = f"{kind.name}: at most {100 * min(kind.alone.good):.1f} % of the requests can be good, however many replicas"
-    if not all(kind.alone.needed_ms):
-        return f"{most}: {100 * kind.alone.rejected:.1f} % exceed max_model_len."
-    return f"{most}; {_too_tight(plan, kind)}."
-
-
-def cannot_be(plan: Plan) -> list[str]:
-    """Candidates that do not fit, or have no price."""
-    small = [f"{one.tensor_parallel_size} x {one.gpu}" for one in plan.unfit if "does not fit" in one.sentence]
-    found = [f"Too small for the model: {', '.join(small)}."] if small else []
-    found += [one.sentence for one in plan.unfit if "does not fit" not in one.sentence]
-    found += [
-        f"No price {market.replace('_', ' ')}, in the scenario or the catalogue: {', '.join(gpus)}."
-        for market, gpus in plan.unpriced
-    ]
-    return found
-
-
-def _hopeless(plan: Plan) -> list[str]:
-    rejected = min(kind.alone.rejected for kind in plan.hopeless)
-    best = max(plan.hopeless, key=lambda kind: min(kind.alone.good))
-    slo = plan.loaded.scenario.slo
-    if not all(best.alone.needed_ms):
-        return [
-            f"{100 * rejected:.1f} % of the requests exceed max_model_len with prompt + max_tokens and are rejected: "
-            f"no fleet can make {slo.percentile:g} % of them good. A slo.percentile of at most "
-            f"{math.floor(1000 * (1 - rejected)) / 10:g} or a model with a longer context would help."
-        ]
-    limits = _too_tight(plan, best)
-    return [
-        f"Even idle replicas are too slow. On {best.name}, which come closest, {limits}; "
-        f"{100 * min(best.alone.good):.1f} % of the requests can be good. Higher limits, faster GPUs or a larger "
-        "tensor_parallel_size would help; more replicas would not."
-    ]
-
-
-def _too_tight(plan: Plan, kind: Kind) -> str:
-    """Which limits of the SLO an idle replica cannot keep."""
-    words = {"ttft": "prefill alone takes", "tpot": "one decode step takes"}
-    slo = plan.loaded.scenario.slo
-    needed = {key: ms for one in kind.alone.needed_ms for key, ms in one.items()}
-    tight = [(key, ms) for key, ms in needed.items() if ms > (getattr(slo, f"{key}_ms") or 0)] or list(needed.items())
-    return " and ".join(
-        f"{words.get(key, f'{key.upper()} is')} {ms:,.0f} ms for enough requests to be good ({key}_ms is "
-        f"{getattr(slo, f'{key}_ms'):g})"
-        for key, ms in tight
-    )
 
 
 def _move(best: Fleet, change: str, usd: float, gain: str, after: Evaluation) -> Move:
@@ -270,15 +199,17 @@ def _recorded(plan: Plan) -> bool:
     return form != "servegen"
 
 
+def missing(plan: Plan, one: Evaluation) -> str:
+    """What a design that is not enough lacks."""
+    asked = shares(one, plan.loaded.scenario, plan.confidence)
+    worst = min(asked, key=lambda share: (share.kept, (share.value.mean or 0.0) - share.required))
+    open_ = "" if (worst.value.mean or 0.0) < worst.required else ", which more replications would decide"
+    return f"{_told(worst, asked)}{open_}"
+
+
 def _told(share: Share, asked: Sequence[Share]) -> str:
     """A share beside what the SLO asks for."""
     classes = [one for one in asked if one.name != "availability"]
     whose = f" of class {share.name}" if len(classes) > 1 and share in classes else ""
     word = "answered" if share.name == "availability" else "good"
     return f"{plain(share.value.scaled(100), 1)} %{whose} are {word} ({100 * share.required:g} % asked for)"
-
-
-def _share_of_good(one: Evaluation) -> float:
-    """The smallest among the classes."""
-    shares = [klass["values"]["good_share"]["mean"] for klass in one.summary["classes"] if klass["slo_ms"]]
-    return min((share for share in shares if share is not None), default=0.0)

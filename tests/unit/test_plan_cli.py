@@ -8,7 +8,7 @@ import pytest
 
 from harness.flags import serve_flags
 from sim.scenario.load import load
-from tests.unit.test_plan import written
+from tests.unit.test_plan import document, written
 from ui.cli import main
 
 ONE = ("--gpu", "l40s-48gb", "--tp", "2", "--market", "on_demand", "--workers", "1", "--quiet")
@@ -65,7 +65,7 @@ def test_moves_say_what_a_replica_more_or_less_does(small, capsys):
     price = fleet["list_usd_per_hour"] / fleet["replicas"]
     assert (more["change"], more["usd_per_hour"]) == ("One replica more", pytest.approx(price))
     assert (fewer["change"], fewer["usd_per_hour"]) == ("One replica fewer", pytest.approx(-price))
-    assert "misses the SLO" in fewer["buys"]
+    assert re.match(r"but then [\d.]+ (± [\d.]+ )?% are good \(80 % asked for\)", fewer["buys"])
     for change, move in ((1, more), (-1, fewer)):
         setting = f"fleet.0.replicas={fleet['replicas'] + change}"
         main(["run", fleet["scenario_file"], "--set", setting, "--quiet", "--out", f"{change}"])
@@ -91,7 +91,11 @@ def test_vllm_serve_line_has_the_flags_of_the_engine(small, capsys):
         (["slo.ttft_ms=1"], (), r"Even idle replicas are too slow. On 2 x l40s-48gb, .* prefill alone takes \d+ ms"),
         (["slo.tpot_ms=1"], (), r"one decode step takes \d+ ms .*tpot_ms is 1"),
         (["engine.max_model_len=200"], (), r"exceed max_model_len .* A slo.percentile of at most \d"),
-        ([], ("--max-replicas", "1"), r"1 x 2 l40s-48gb are not enough: \d+\.\d % of the requests are good"),
+        (
+            [],
+            ("--max-replicas", "1"),
+            r"1 x 2 l40s-48gb are not enough: \d+\.\d (± \d+\.\d )?% are good",
+        ),
         (["model=deepseek-v3"], (), r"None of the GPUs asked for fits the model"),
         ([], ("--market", "reserved"), None),
     ],
@@ -141,3 +145,13 @@ def test_recording_is_one_sample_path(tmp_path, capsys):
     assert code == 0
     assert any("one sample path" in note for note in found["notes"])
     assert load(found["fleets"][0]["scenario_file"]).scenario.workload.path == str(tmp_path / "trace.csv")
+
+
+def test_limits_of_classes_are_told_by_class(tmp_path, capsys):
+    """A class with limits of its own, of which the scenario's SLO knows nothing."""
+    chat = {"name": "chat", "share": 1, "slo": {"ttft_ms": 1.0, "percentile": 90}}
+    traffic = document()["workload"] | {"classes": [chat, {"name": "batch", "share": 1}]}
+    path = written(tmp_path, workload=traffic, slo={"e2el_ms": 9e5})
+    assert main(["plan", str(path), *ONE]) == 3
+    out = " ".join(capsys.readouterr().out.split())
+    assert re.search(r"prefill alone takes \d+ ms for enough requests of class chat to be good \(ttft_ms is 1\)", out)

@@ -49,7 +49,7 @@ def idle(tmp_path, slo, **blocks):
     loaded = load(path)
     requests = draw(loaded.scenario, 0, 0, tmp_path)
     aims = class_objectives(loaded.scenario.model_dump(mode="json"), requests.classes)
-    return alone(deploy(loaded.scenario, tmp_path)[0], requests, aims), run(loaded.scenario).replications[0]
+    return alone(deploy(loaded.scenario, tmp_path)[0], [requests], aims), run(loaded.scenario).replications[0]
 
 
 @pytest.mark.parametrize("budget", [64, 512])

@@ -12,6 +12,7 @@ from sim.shipped import find_scenario
 from sim.study import plan_words as words
 from sim.study.plan import Fleet, Plan
 from sim.study.plan import plan as find
+from sim.study.plan_none import why_none
 from ui.commands.simulating import simulating
 from ui.console_plan import print_plan
 from ui.files import check_json, write_atomically, write_json
@@ -106,7 +107,7 @@ def to_json(found: Plan, commands: Mapping[str, str], files: Sequence[Path]) -> 
         "moves": [asdict(move) | {"sentence": move.sentence} for move in words.moves(found)] if found.fleets else [],
         "bottleneck": words.bottleneck(found) if found.fleets else None,
         "notes": words.notes(found),
-        "why_none": [] if found.fleets else words.why_none(found),
+        "why_none": [] if found.fleets else why_none(found),
         "missed_with_reclaims": [_fleet(one) for one in found.missed],
         "dearer": [
             {
