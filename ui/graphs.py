@@ -31,6 +31,11 @@ def clock(end_s: float) -> tuple[str, float]:
     return ("s", 1.0) if end_s <= 600 else ("min", 60.0) if end_s <= 36_000 else ("h", 3600.0)
 
 
+def short(value: float) -> str:
+    """A number to three digits or more, never in powers of ten."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
 def log_ticks(low: float, high: float, most: int = 4) -> list[float]:
     """Round numbers between two: powers of ten with 2 and 5 between them where there is room."""
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)

@@ -61,7 +61,7 @@ def distribution(replications: Sequence[Replication], metric: str, aims: Sequenc
             name=aim.name,
             legendgroup=aim.name,
             line={"color": colour, "width": 2},
-            hovertemplate=f"{aim.name}: %{{y:.4~g}} % within %{{x:,.4~g}} ms<extra></extra>",
+            hovertemplate=f"{aim.name}: %{{y:.4~r}} % within %{{x:,.4~r}} ms<extra></extra>",
             showlegend=len(shown) > 1,
         )
         if metric in aim.limits_ms:
@@ -95,7 +95,7 @@ def through_time(replications: Sequence[Replication], aims: Sequence[Objective])
             name=name,
             legendgroup=name,
             line={"color": _SERIES[name], "width": 2, "dash": "dot" if name == "sent" else "solid"},
-            hovertemplate="%{y:.3~g}/s",
+            hovertemplate="%{y:.3~r}/s",
         )
     figure.update_yaxes(rangemode="tozero")
     figure.update_layout(hovermode="x unified")

@@ -9,39 +9,25 @@ import yaml
 from rich.text import Text
 
 from sim.errors import InputError
-from sim.report import ClassSummary, Summary, summarise
+from sim.report import Summary, summarise
 from sim.report.objective import objectives
 from sim.result import Run
-from sim.stats import Interval
 from ui import htmlplots
-from ui.app.numbers import NOTHING, ms, percent, plus_minus, usd
+from ui.app.numbers import ms, plus_minus
 from ui.app.replay import picture
 from ui.app.replay_words import alt_of_time, alt_of_worst, ends, shown
 from ui.console import render
 from ui.graphs import Figure
+from ui.htmlnumbers import LATENCIES, availability, cards, cost, slo
 from ui.htmlstyle import STYLE
 from ui.htmltable import table
 from ui.runplots import through_time
+from ui.waterfall import MOST
 from ui.worstplot import waterfall
 
 _CONFIG = {"displayModeBar": False, "responsive": True}
 _POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
 """The browser itself refuses to fetch anything."""
-_LATENCIES = {"ttft": "TTFT", "tpot": "TPOT", "e2el": "end-to-end latency", "ttfat": "time to first answer token"}
-_COSTS = {
-    "usd_total": "This run",
-    "usd_per_hour": "An hour",
-    "usd_per_day": "A day",
-    "usd_per_1m_output_tokens": "1M output tokens",
-    "usd_per_1m_total_tokens": "1M input and output tokens",
-    "usd_per_1k_good_requests": "1,000 requests within the SLO",
-}
-_LOST = {
-    "lost_requests": "Lost",
-    "shed_requests": "Shed",
-    "timed_out_requests": "Given up by their clients",
-    "retried_requests": "Tried more than once",
-}
 
 
 def page(run: Run) -> str:
@@ -59,18 +45,18 @@ def page(run: Run) -> str:
             f"<h1>{name}</h1>",
             f'<p class="quiet">{model}, {_replications(summary)}, seed {summary.seed}</p>',
             f"<p>{described}</p>" if described else "",
-            _cards(summary),
+            cards(summary),
             f"<p><b>Bottleneck.</b> {escape(summary.bottleneck)}</p>",
             _warnings(summary.warnings),
             "<h2>Service-level objective</h2>",
-            _slo(summary),
+            slo(summary),
             "<h2>Latencies</h2>",
             *_latencies(run, summary),
             "<h2>Throughput and goodput</h2>",
             *_goodput(run, summary),
             "<h2>Cost</h2>",
-            _cost(summary),
-            *_availability(summary),
+            cost(summary),
+            *availability(summary),
             *_replay(run),
             "<h2>The report on the terminal</h2>",
             f"<pre>{_styled(render(run, summary))}</pre>",
@@ -103,25 +89,6 @@ def _replications(summary: Summary) -> str:
     return "one replication, so no intervals" if summary.replications == 1 else f"{summary.replications} replications"
 
 
-def _cards(summary: Summary) -> str:
-    found = [("SLO", "none given" if summary.verdict is None else summary.verdict.value)]
-    if summary["request_goodput"].mean is not None:
-        found.append(("Request goodput", f"{plus_minus(summary['request_goodput'], 2)} req/s"))
-    found += [
-        ("Request throughput", f"{plus_minus(summary['request_throughput'], 2)} req/s"),
-        ("P99 TTFT", ms(summary["p99_ttft_ms"])),
-        ("P99 TPOT", ms(summary["p99_tpot_ms"])),
-        ("Cost an hour", usd(summary["usd_per_hour"])),
-    ]
-    if "availability" in summary.values:
-        found.append(("Answered", percent(summary["availability"])))
-    cards = "\n".join(f"<div><dt>{escape(label)}</dt><dd>{escape(value)}</dd></div>" for label, value in found)
-    around = "± is the 95 % interval of the mean over the replications"
-    drawn = ", with what the calibration of the step times leaves open" if summary.draws else ""
-    note = f'<p class="quiet">{around}{drawn}.</p>' if summary.replications > 1 else ""
-    return f'<dl class="cards">\n{cards}\n</dl>\n{note}'
-
-
 def _warnings(warnings: Sequence[str]) -> str:
     if not warnings:
         return ""
@@ -132,25 +99,6 @@ def _warnings(warnings: Sequence[str]) -> str:
     )
 
 
-def _slo(summary: Summary) -> str:
-    rows = [row for one in summary.classes for row in _limits(one)]
-    if not rows:
-        return "<p>None was given, so no request is good or bad.</p>"
-    heads = ("requests", "must keep", "in", "reached", "good", "verdict")
-    return table(heads, rows, text=(0, 1, 5))
-
-
-def _limits(one: ClassSummary) -> list[tuple[str, ...]]:
-    rows: list[tuple[str, ...]] = []
-    for metric, limit in one.slo_ms.items():
-        key = f"p{one.percentile:g}_{metric}_ms"
-        reached = ms(one.values[key]) if key in one.values else NOTHING
-        good, verdict = percent(one.values["good_share"]), one.verdict.value if one.verdict else ""
-        asked = f"{_LATENCIES[metric]} at most {limit:,g} ms"
-        rows.append((one.name, asked, f"{one.percentile:g} %", f"{reached} (P{one.percentile:g})", good, verdict))
-    return rows
-
-
 def _latencies(run: Run, summary: Summary) -> list[str]:
     aims = objectives(run)
     if not any(one.values["completed"].mean for one in summary.classes):
@@ -159,7 +107,7 @@ def _latencies(run: Run, summary: Summary) -> list[str]:
     for metric in ("ttft", "tpot", "e2el"):
         told = summary[f"p99_{metric}_ms"]
         limits = [f"{aim.limits_ms[metric]:,g} ms" for aim in aims if metric in aim.limits_ms]
-        alt = f"Cumulative distribution of {_LATENCIES[metric]} of the answered requests; P99 is {ms(told)}."
+        alt = f"Cumulative distribution of {LATENCIES[metric]} of the answered requests; P99 is {ms(told)}."
         alt += f" The SLO's limit: {', '.join(limits)}." if limits else ""
         charts.append(_chart(htmlplots.distribution(run.replications, metric, aims), f"cdf-{metric}", alt))
     beyond = len(aims) - htmlplots.MOST_CLASSES
@@ -184,49 +132,23 @@ def _goodput(run: Run, summary: Summary) -> list[str]:
     ]
 
 
-def _cost(summary: Summary) -> str:
-    if summary["usd_total"].mean is None:
-        return "<p>Unknown: a pool has no price, in the scenario (usd_per_gpu_hour) or in the catalogue.</p>"
-    rows = []
-    for key, words in _COSTS.items():
-        if summary[key].mean is not None:
-            tails = summary.usd_p10_p90.get(key)
-            spread = f"{usd(tails[0])} to {usd(tails[1])}" if tails and tails[0] < tails[1] else NOTHING
-            rows.append((words, usd(summary[key]), spread))
-    rows.append(("GPU-hours of this run", plus_minus(summary["gpu_hours"], 2), NOTHING))
-    if len(summary.pools) > 1:
-        rows += [(f"{one.pool}, of the cost", percent(one.values["usd_share"]), NOTHING) for one in summary.pools]
-    return table(("", "mean", "P10 to P90 of replications"), rows, text=(0,))
-
-
-def _availability(summary: Summary) -> list[str]:
-    if "availability" not in summary.values:
-        return []
-    verdict = "" if summary.availability_verdict is None else summary.availability_verdict.value
-    rows = [("Answered requests", percent(summary["availability"]), verdict)]
-    rows += [(words, plus_minus(summary[key], 1), "") for key, words in _LOST.items()]
-    rows.append(("Mean ready replicas", plus_minus(summary["mean_ready_replicas"], 2), ""))
-    found = summary.recovery
-    if found is not None and found.incidents:
-        share = Interval(found.recovered / found.incidents, found.share_low, found.share_high, found.incidents)
-        rows.append(("Incidents recovered from", f"{found.recovered} of {found.incidents}", percent(share)))
-        if found.median_minutes is not None:
-            rows.append(("Minutes to recover, median", f"{found.median_minutes:.1f}", ""))
-    return ["<h2>Availability</h2>", table(("a replication", "", ""), rows, text=(0, 2))]
-
-
 def _replay(run: Run) -> list[str]:
     one = picture(run.replications[0], run.replicas, objectives(run), 0, len(run.replications))
+    there = one.lives
+    hidden = f" {there.hidden} of {there.in_all} replicas are not drawn." if there.hidden else ""
     parts = [
         f"<h2>Replication 1 of {one.replications}, as its operator would see it</h2>",
         f"<p>{escape(shown(one.end_s))}: {escape(ends(one))}.</p>",
         _chart(through_time(one), "replay", alt_of_time(one)),
         f'<p class="quiet">In bins of {one.bins.width_s:g} s; one replication has no intervals. Panels and titles are '
-        "those of vLLM's Grafana dashboard.</p>",
+        f"those of vLLM's Grafana dashboard.{hidden}</p>",
     ]
     if one.worst:
+        ranked = "the slowest, as there is no SLO" if one.worst[0].over is None else "furthest beyond their SLO first"
         parts += [
-            f"<h2>Its worst {len(one.worst)} answered requests</h2>",
+            "<h2>Its worst requests</h2>",
+            f'<p class="quiet">Answered, at most {MOST}: {ranked}. Time lost to a preemption is part of prefill before '
+            "the first token and of decode after it, as vLLM counts it.</p>",
             _chart(waterfall(one.worst), "worst", alt_of_worst(one)),
         ]
     return parts

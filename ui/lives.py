@@ -85,7 +85,12 @@ class Lives:
         """How many replicas of the rows are in which stage at an instant: "3 ready, 1 load"."""
         there = [span.stage for span in self.spans if span.start_s <= second < span.end_s]
         words = [f"{there.count(stage)} {stage}" for stage in (*STAGES.values(), NOTICE) if stage in there]
-        return ", ".join(words) or "none"
+        return (", ".join(words) or "none") + (f" of the {len(self.places)} drawn" if self.hidden else "")
+
+    @property
+    def hidden(self) -> int:
+        """Places without a row."""
+        return self.in_all - len(self.places)
 
 
 def lives(one: Replication, replicas: Sequence[ReplicaInfo]) -> Lives:

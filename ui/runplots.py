@@ -6,7 +6,7 @@ from typing import Any
 
 from ui.app.replay import Replay
 from ui.app.theme import COLOURS, LIMIT
-from ui.graphs import ROW, SMALL, Figure, clock, graph_objects, log_ticks
+from ui.graphs import ROW, SMALL, Figure, clock, graph_objects, log_ticks, short
 from ui.lives import NOTICE, STAGES
 from ui.panels import Panel
 
@@ -75,13 +75,13 @@ def through_time(replay: Replay, window: tuple[float, float] | None = None) -> F
                 mode="lines+markers",
                 line={"color": colour, "width": 1.6, "dash": "dot" if "most" in name else "solid"},
                 marker={"size": 3},
-                hovertemplate=f"%{{y:,.4~g}} {panel.unit}",
+                hovertemplate=f"%{{y:,.4~r}} {panel.unit}",
             )
         if panel.log and panel.lines[0][0] in QUANTILES:
             _moment(figure, number, panel, middles, then)
         _scale(figure, number, panel)
         if panel.limit is not None:
-            _limit(figure, number, panel.limit, f"SLO: {panel.limit:,g} {panel.unit}")
+            _limit(figure, number, panel.limit, f"SLO: {short(panel.limit)} {panel.unit}")
     figure.update_xaxes(
         title=f"Time since the start, {unit}",
         range=list(window or (0, replay.end_s / second)),
@@ -92,7 +92,7 @@ def through_time(replay: Replay, window: tuple[float, float] | None = None) -> F
         spikethickness=1,
         spikedash="solid",
         spikecolor="#8C8C8C",
-        unifiedhovertitle={"text": f"%{{x:,.4~g}} {unit}"},
+        unifiedhovertitle={"text": f"%{{x:,.4~r}} {unit}"},
         showgrid=True,
     )
     figure.update_layout(
@@ -106,7 +106,7 @@ def moments(replay: Replay) -> list[str]:
     """What to know beside a latency: the requests waiting then, and the fleet."""
     waiting = next(dict(panel.lines)["waiting"] for panel in replay.panels if panel.title == "Scheduler State")
     return [
-        f"{'no' if number is None else f'{number:,.3g}'} requests waiting, replicas: {replay.lives.at(at)}"
+        f"{'no' if number is None else f'{short(number)}'} requests waiting, replicas: {replay.lives.at(at)}"
         for number, at in zip(waiting, replay.bins.middles_s, strict=True)
     ]
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from html import escape
 
-from ui.graphs import ROW, SMALL, Figure, graph_objects
+from ui.graphs import ROW, SMALL, Figure, graph_objects, short
 from ui.waterfall import PARTS, Worst
 
 _PART_COLOURS = {
@@ -29,7 +29,9 @@ def waterfall(worst: Sequence[Worst]) -> Figure:
                 y=names,
                 name=part,
                 marker={"color": _PART_COLOURS[part], "line": {"width": 0}},
-                text=[f"{part} {value:,.4g} {unit}<br>{_about(one)}" for one, value in zip(worst, values, strict=True)],
+                text=[
+                    f"{part} {short(value)} {unit}<br>{_about(one)}" for one, value in zip(worst, values, strict=True)
+                ],
                 textposition="none",
                 hovertemplate="%{text}<extra></extra>",
             )
@@ -41,7 +43,10 @@ def waterfall(worst: Sequence[Worst]) -> Figure:
             mode="markers",
             name="admitted again after a preemption",
             marker={"symbol": "diamond", "size": 8, "color": "#CC79A7", "line": {"width": 1, "color": "#FFFFFF"}},
-            text=[f"preempted {one.preemptions} times<br>{_about(one)}" for one, _ in back],
+            text=[
+                f"preempted {'once' if one.preemptions == 1 else f'{one.preemptions} times'}<br>{_about(one)}"
+                for one, _ in back
+            ],
             hovertemplate="%{text}<extra></extra>",
         )
     figure.update_layout(
@@ -61,9 +66,9 @@ def waterfall(worst: Sequence[Worst]) -> Figure:
 
 
 def _about(one: Worst) -> str:
-    over = "" if one.over is None else f", {one.over:.3g} times its SLO"
+    over = "" if one.over is None else f", {short(one.over)} times its SLO"
     tries = f", {one.tries} tries" if one.tries > 1 else ""
     return (
-        f"<b>request #{one.request}</b>{over}{tries}<br>sent at {one.sent_s:,.4g} s, {one.prompt_tokens:,} + "
+        f"<b>request #{one.request}</b>{over}{tries}<br>sent at {short(one.sent_s)} s, {one.prompt_tokens:,} + "
         f"{one.output_tokens:,} tokens{f', {escape(one.klass)}' if one.klass else ''}"
     )

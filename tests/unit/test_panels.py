@@ -176,7 +176,8 @@ def test_of_a_large_fleet_those_to_which_most_happened_are_drawn():
     rows += [(S, 70, 0, State.HUNG, Cause.HANG)]
     found = lives(replace(under_fire(), timeline=timeline(rows)), (REPLICA,) * 120)
     assert found.in_all == 100  # twenty places never held any
-    assert len(found.places) == MOST_PLACES
+    assert (len(found.places), found.hidden) == (MOST_PLACES, 60)
+    assert found.at(2) == "39 ready, 1 hung of the 40 drawn"
     assert "base 70" in found.places
     assert "base 99" not in found.places
 

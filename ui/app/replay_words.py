@@ -1,6 +1,7 @@
 """What a replay shows, in words."""
 
 from ui.app.replay import Replay
+from ui.graphs import short
 from ui.waterfall import PARTS
 
 _ENDS = {
@@ -40,11 +41,13 @@ def alt_of_time(one: Replay) -> str:
         name, column = panel.lines[-1] if panel.lines else ("", ())
         known = [value for value in column if value is not None]
         if known:
-            peaks.append(f"{panel.title}, {name}: at most {max(known):,.3g} {panel.unit}")
+            peaks.append(f"{panel.title}, {name}: at most {short(max(known))} {panel.unit}")
     happened = "no failure" if not failed else "1 failure" if failed == 1 else f"{failed} failures"
+    drawn = len(one.lives.places)
+    replicas = "1 replica" if drawn == 1 else f"{drawn} replicas"
     return (
         f"Replication {one.number + 1} of {one.replications} over {shown(one.end_s)}: above, the stages of "
-        f"{len(one.lives.places)} replicas, {happened}; below, on the same time axis, the panels of vLLM's Grafana "
+        f"{replicas}, {happened}; below, on the same time axis, the panels of vLLM's Grafana "
         f"dashboard. {'; '.join(peaks)}."
     )
 
@@ -54,7 +57,8 @@ def alt_of_worst(one: Replay) -> str:
     sums = [sum(each.parts_ms[i] for each in one.worst) for i in range(len(PARTS))]
     most = PARTS[max(range(len(PARTS)), key=sums.__getitem__)]
     first = one.worst[0]
+    them = "the worst answered request" if len(one.worst) == 1 else f"the {len(one.worst)} worst answered requests"
     return (
-        f"Stacked bars of the {len(one.worst)} worst answered requests by time in {', '.join(PARTS)}. The worst, "
-        f"request {first.request}, took {sum(first.parts_ms) / 1000:,.3g} s; most of the time of all is {most}."
+        f"Stacked bars of {them} by time in {', '.join(PARTS)}. The worst, "
+        f"request {first.request}, took {short(sum(first.parts_ms) / 1000)} s; most of the time of all is {most}."
     )

@@ -109,11 +109,13 @@ def panels(scene: Scene, one: Replay) -> None:
         key=f"replay_window_{scene.sha256}_{one.number}",
         help="Narrows all panels to this part of the run; dragging over a panel does the same.",
     )
+    if not one.counts["FINISHED"]:
+        st.markdown("No request was answered, so the panels of latencies, tokens and lengths have no lines.")
     figure = through_time(one, window if window[0] < window[1] else None)
     charts.show(figure, alt_of_time(one), "replay_time")
     there = one.lives
-    hidden = there.in_all - len(there.places)
-    rest = f" {hidden} of {there.in_all} replicas, those to which least happened, are not drawn." if hidden else ""
+    rest = f" {there.hidden} of {there.in_all} replicas, those to which least happened, are not drawn."
+    rest = rest if there.hidden else ""
     st.caption(
         f"Replication {one.number + 1} of {one.replications}, in bins of {one.bins.width_s:g} s. Panels, titles and "
         "order are those of vLLM's Grafana dashboard; a latency counts where it ended, TTFT at the first token, and "
@@ -123,7 +125,8 @@ def panels(scene: Scene, one: Replay) -> None:
 
 def worst(one: Replay) -> None:
     """The requests that are furthest beyond the SLO."""
-    st.subheader(f"The worst {len(one.worst)} answered requests" if one.worst else "The worst requests", anchor=False)
+    many = len(one.worst) > 1
+    st.subheader(f"The worst {len(one.worst)} answered requests" if many else "The worst request", anchor=False)
     if not one.worst:
         st.markdown("No request was answered in this replication, so there is none to take apart.")
         return
