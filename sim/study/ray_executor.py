@@ -1,6 +1,7 @@
 """The tasks of a study on a Ray cluster, which is the user's own: one is never started here."""
 
 import os
+import socket
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -71,17 +72,26 @@ def _connected(ray: Any, address: str) -> Iterator[None]:  # noqa: ANN401  # a m
     if ray.is_initialized():
         yield
         return
+    address = os.environ.get("RAY_ADDRESS", address) if address == "auto" else address
     try:
+        _knock(address)
         ray.init(address=address, log_to_driver=False, logging_level="ERROR")
     except (OSError, RuntimeError, ValueError) as error:
         raise InputError(
-            f"--address {address}: found no Ray cluster that answers ({_last_line(error)}), expected one; start it "
-            "with `ray start --head`"
+            f"--address {address}: found no Ray cluster that answers ({_last_line(error)}), expected one that "
+            "`ray start` made; where it asks for a token, set RAY_AUTH_MODE=token"
         ) from None
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Find out at once that nobody is there: Ray itself would try for a quarter of an hour."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if colon and port.isdecimal():
+        socket.create_connection((host, int(port)), timeout=10).close()
 
 
 def _last_line(error: Exception) -> str:

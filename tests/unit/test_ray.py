@@ -5,6 +5,8 @@ import socket
 import subprocess
 import sys
 import time
+import uuid
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,18 @@ from sim.study.executor import RETRIES, Failed
 from sim.study.ray_executor import RayExecutor
 from tests.unit.test_executor import ROOT, die, go_wrong
 
-pytest.importorskip("ray", reason="Ray is not installed")
+if find_spec("ray") is None:
+    pytest.skip("Ray is not installed", allow_module_level=True)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def token():
+    """Clusters and their users are to show a token; Ray reads that when it is imported, so not before."""
+    settings = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": uuid.uuid4().hex * 2, "RAY_USAGE_STATS_ENABLED": "0"}
+    os.environ |= settings
+    yield
+    for name in settings:
+        del os.environ[name]
 
 
 def free_port():
@@ -25,13 +38,13 @@ def free_port():
 
 
 @pytest.fixture(scope="module")
-def cluster():
+def cluster(token):
     """The address of a cluster."""
     address = f"127.0.0.1:{free_port()}"
     command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--num-cpus=2"]
     command += [f"--port={address.split(':')[1]}", "--node-ip-address=127.0.0.1", "--include-dashboard=false"]
     command += ["--disable-usage-stats", "--object-store-memory=80000000"]
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "RAY_USAGE_STATS_ENABLED": "0"}
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as ray:
         said = []
         for line in ray.stdout:
