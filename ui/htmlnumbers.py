@@ -3,7 +3,6 @@
 from html import escape
 
 from sim.report import ClassSummary, Summary
-from sim.stats import Interval
 from ui.app.numbers import NOTHING, ms, percent, plus_minus, usd
 from ui.htmltable import table
 
@@ -90,8 +89,8 @@ def availability(summary: Summary) -> list[str]:
     rows.append(("Mean ready replicas", plus_minus(summary["mean_ready_replicas"], 2), ""))
     found = summary.recovery
     if found is not None and found.incidents:
-        share = Interval(found.recovered / found.incidents, found.share_low, found.share_high, found.incidents)
-        rows.append(("Incidents recovered from", f"{found.recovered} of {found.incidents}", percent(share)))
+        chance = f"95 % interval {100 * found.share_low:.0f} to {100 * found.share_high:.0f} %"
+        rows.append(("Incidents recovered from, in all", f"{found.recovered} of {found.incidents}", chance))
         if found.median_minutes is not None:
             rows.append(("Minutes to recover, median", f"{found.median_minutes:.1f}", ""))
     return ["<h2>Availability</h2>", table(("a replication", "", ""), rows, text=(0, 2))]
