@@ -37,8 +37,10 @@ def hypervolume(points: Floats, reference: Floats) -> float:
         return 0.0
     if inside.shape[1] == 1:
         return float(reference[0] - inside.min())
-    inside = inside[pareto(inside)]
     inside = inside[np.argsort(inside[:, -1], kind="stable")]
+    if inside.shape[1] == 2:
+        widths = reference[0] - np.minimum.accumulate(inside[:, 0])
+        return float(widths @ np.diff(np.append(inside[:, 1], reference[1])))
     heights = np.diff(np.append(inside[:, -1], reference[-1]))
     return float(
         sum(
