@@ -75,11 +75,12 @@ def market(
 
 
 @app.command()
-def schema() -> None:
+def schema(*, study: Annotated[bool, typer.Option("--study", help="Of a study file.")] = False) -> None:
     """Print the JSON Schema of a scenario file."""
     from sim.scenario.schema import schema_json
+    from sim.study.study import schema_json as study_json
 
-    typer.echo(schema_json(), nl=False)
+    typer.echo(study_json() if study else schema_json(), nl=False)
 
 
 @app.command()
@@ -167,6 +168,17 @@ def report(
     from ui.commands.report import report
 
     report(run, out)
+
+
+@app.command("ui")
+def serve_app(
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Where to listen.")] = 8501,
+    host: Annotated[str, typer.Option(help="Address to listen on; the default is this machine alone.")] = "127.0.0.1",
+) -> int:
+    """Serve the planner as a page for the browser, until Ctrl-C."""
+    from ui.commands.ui import ui
+
+    return ui(port, host)
 
 
 @data.command("list")

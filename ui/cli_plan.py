@@ -1,7 +1,7 @@
-"""Commands that look for a design: plan and capacity."""
+"""Commands that look for a design: plan, capacity, sweep."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -86,3 +86,26 @@ def capacity(
         workers=workers,
         quiet=quiet,
     )
+
+
+@app.command()
+def sweep(
+    study: Annotated[str, typer.Argument(metavar="STUDY", help="A study file, or the name of a shipped one.")],
+    *,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Keep the study here; designs that are done there are not simulated again."),
+    ] = None,
+    executor: Annotated[
+        Literal["local", "ray"], typer.Option(help="Processes of this machine, or a Ray cluster of yours.")
+    ] = "local",
+    workers: Workers = None,
+    address: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Of the Ray cluster; default the one at hand.")
+    ] = None,
+    quiet: Quiet = False,
+) -> int:
+    """Simulate all designs of a study and compare them; the same command goes on after a stop."""
+    from ui.commands.sweep import sweep
+
+    return sweep(study, out=out, executor=executor, workers=workers, address=address, quiet=quiet)

@@ -95,13 +95,13 @@ def _simulate(sweep: Sweep, journal: Journal, executor: Executor, progress: Prog
 
 
 def _load(one: Variation) -> Loaded:
-    """Load a design; a mistake is told without its settings, which stand beside it wherever it is shown."""
+    """Load a design; a mistake is told without the scenario's name and the settings, which stand beside it."""
     design = one.design
     try:
         return load(Path(design.source), design.settings, design.variant)
     except InputError as error:
         settings = "".join(f" --set {setting}" for setting in design.settings)
-        raise InputError(str(error).replace(settings, "", 1)) from None
+        raise InputError(str(error).replace(settings, "", 1).removeprefix(f"{design.source}: ")) from None
 
 
 def _evaluate(task: tuple[Design, Loaded]) -> Evaluation:
@@ -111,6 +111,5 @@ def _evaluate(task: tuple[Design, Loaded]) -> Evaluation:
 def _not_all_failed(designs: Sequence[Variation], results: Sequence[object]) -> None:
     failed = [one for one in results if isinstance(one, Failed)]
     if len(failed) == len(results):
-        which = f"{designs[0].label}: " if len(designs) > 1 else ""
-        more = f" (and {len(failed) - 1} more designs fail)" if len(failed) > 1 else ""
-        raise InputError(f"{which}{failed[0].sentence}{more}")
+        more = f" (the first of {len(failed)} designs, which all fail)" if len(failed) > 1 else ""
+        raise InputError(f"{designs[0].design.source}: {failed[0].sentence}{more}")
