@@ -8,7 +8,6 @@ Kernel: Matern 5/2 with a length scale a dimension (Rasmussen and Williams 2006,
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
 from scipy.optimize import minimize
 from scipy.special import ndtr
@@ -21,8 +20,8 @@ OPTIMISM = 1.0
 """Standard deviations."""
 _REFERENCE = 1.1
 """Where the hypervolume ends, on a scale from the best (0) to the worst design (1) that keeps the SLO."""
-_MARGINS = (-0.1, 0.2)
-"""What lies further from the SLO says no more about where its border is."""
+_INSIDE, _OUTSIDE = 0.1, 0.2
+"""What keeps the SLO by more, or is so much worse than the best so far, says no more about where the border is."""
 _NUGGET = (1e-6, 1e-1)
 _SCALES = (0.05, 20.0)
 _PRIOR = (np.log(0.7), 0.8)
@@ -53,9 +52,10 @@ def fit(inputs: Floats, values: Floats) -> Process:
     """Fit a process to values, float64[n], at inputs of 0 to 1, float64[n, dimensions]."""
     mean, deviation = float(values.mean()), float(values.std()) or 1.0
     standard = (values - mean) / deviation
+    squares = (inputs.T[:, :, None] - inputs.T[:, None, :]) ** 2
     bounds = [tuple(np.log(_SCALES))] * inputs.shape[1] + [tuple(np.log(_NUGGET))]
     start = np.append(np.full(inputs.shape[1], _PRIOR[0]), np.log(1e-3))
-    found = minimize(_loss, start, (inputs, standard), bounds=bounds, method="L-BFGS-B", options={"maxiter": 30})
+    found = minimize(_loss, start, (squares, standard), jac=True, bounds=bounds, method="L-BFGS-B")
     scales, nugget = np.exp(found.x[:-1]), float(np.exp(found.x[-1]))
     factor = np.asarray(np.linalg.cholesky(_kernel(inputs, inputs, scales) + nugget * np.eye(len(inputs))), np.float64)
     return Process(inputs, scales, factor, cho_solve((factor, True), standard), mean, deviation)
@@ -113,7 +113,8 @@ def _chance(inputs: Floats, margins: Floats, candidates: Floats) -> Floats:
     """Probability that each candidate keeps the SLO."""
     if (margins <= 0).all():
         return np.ones(len(candidates))
-    mean, spread = fit(inputs, np.clip(margins, *_MARGINS)).predict(candidates)
+    least = max(float(margins.min(where=np.isfinite(margins), initial=1.0)), 0.0)
+    mean, spread = fit(inputs, np.clip(margins, -_INSIDE, least + _OUTSIDE)).predict(candidates)
     return np.asarray(ndtr(-mean / spread))
 
 
@@ -129,14 +130,34 @@ def _apart(candidates: Floats, inputs: Floats) -> Floats:
 
 
 def _kernel(one: Floats, other: Floats, scales: Floats) -> Floats:
-    squares = (((one[:, None] - other[None]) / scales) ** 2).sum(axis=2)
+    return _matern((((one[:, None] - other[None]) / scales) ** 2).sum(axis=2))
+
+
+def _matern(squares: Floats) -> Floats:
+    """Matern 5/2 of squared distances."""
     distance = np.sqrt(5 * squares)
     return np.asarray((1 + distance + 5 / 3 * squares) * np.exp(-distance))
 
 
-def _loss(logs: NDArray[np.float64], inputs: Floats, values: Floats) -> float:
-    """Negative log posterior of the scales and the nugget."""
-    matrix = _kernel(inputs, inputs, np.exp(logs[:-1])) + np.exp(logs[-1]) * np.eye(len(inputs))
-    factor, lower = cho_factor(matrix, lower=True)
-    fitted = 0.5 * values @ cho_solve((factor, lower), values) + np.log(np.diag(factor)).sum()
-    return float(fitted + 0.5 * (((logs[:-1] - _PRIOR[0]) / _PRIOR[1]) ** 2).sum())
+def _loss(logs: Floats, squares: Floats, values: Floats) -> tuple[float, Floats]:
+    """Negative log posterior of the scales and the nugget, and its gradient (Rasmussen and Williams 2006, 5.9).
+
+    Args:
+        logs: logarithms of the scales, then of the nugget.
+        squares: squared differences of the inputs, float64[dimensions, n, n].
+        values: standardised, float64[n].
+    """
+    parts = squares * np.exp(-2 * logs[:-1])[:, None, None]
+    total = parts.sum(axis=0)
+    nugget = float(np.exp(logs[-1]))
+    factor = cho_factor(_matern(total) + nugget * np.eye(len(values)), lower=True)
+    weights = cho_solve(factor, values)
+    tension = cho_solve(factor, np.eye(len(values))) - np.outer(weights, weights)
+    distance = np.sqrt(5 * total)
+    slopes = np.append(
+        0.5 * (parts * (tension * 5 / 3 * (1 + distance) * np.exp(-distance))).sum(axis=(1, 2)),
+        0.5 * nugget * np.trace(tension),
+    )
+    off = (logs[:-1] - _PRIOR[0]) / _PRIOR[1]
+    slopes[:-1] += off / _PRIOR[1]
+    return float(0.5 * values @ weights + np.log(np.diag(factor[0])).sum() + 0.5 * (off**2).sum()), slopes
