@@ -72,9 +72,10 @@ def choose(inputs: Floats, objectives: Floats, margins: Floats, candidates: Floa
         candidates: designs to choose from, float64[m, dimensions].
     """
     kept = (margins <= 0) & np.isfinite(objectives).all(axis=1)
-    chance = _chance(inputs, margins, candidates)
+    mean, spread = _margins(inputs, margins, candidates)
     if not kept.any():
-        return int(chance.argmax())
+        return int((mean - OPTIMISM * spread).argmin())
+    chance = np.asarray(ndtr(-mean / spread))
     scaled = _scaled(objectives, kept)
     hopes = np.stack([_hope(inputs, column, candidates) for column in scaled.T], axis=1)
     front = scaled[kept]
@@ -109,13 +110,10 @@ def _hope(inputs: Floats, column: Floats, candidates: Floats) -> Floats:
     return np.asarray(mean - OPTIMISM * spread)
 
 
-def _chance(inputs: Floats, margins: Floats, candidates: Floats) -> Floats:
-    """Probability that each candidate keeps the SLO."""
-    if (margins <= 0).all():
-        return np.ones(len(candidates))
+def _margins(inputs: Floats, margins: Floats, candidates: Floats) -> tuple[Floats, Floats]:
+    """By how much each candidate misses the SLO: mean and standard deviation."""
     least = max(float(margins.min(where=np.isfinite(margins), initial=1.0)), 0.0)
-    mean, spread = fit(inputs, np.clip(margins, -_INSIDE, least + _OUTSIDE)).predict(candidates)
-    return np.asarray(ndtr(-mean / spread))
+    return fit(inputs, np.clip(margins, -_INSIDE, least + _OUTSIDE)).predict(candidates)
 
 
 def _scaled(objectives: Floats, kept: Mask) -> Floats:
