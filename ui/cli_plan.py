@@ -109,3 +109,28 @@ def sweep(
     from ui.commands.sweep import sweep
 
     return sweep(study, out=out, executor=executor, workers=workers, address=address, quiet=quiet)
+
+
+@app.command()
+def search(
+    study: Annotated[str, typer.Argument(metavar="STUDY", help="A search file, or the name of a shipped one.")],
+    *,
+    trials: Annotated[
+        int | None, typer.Option(metavar="N", help="Designs to try in all; default as the file says.")
+    ] = None,
+    storage: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="An Optuna storage that several machines share; default a file in --out."),
+    ] = None,
+    workers: Workers = None,
+    json_to: Json = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Keep all of it here, and go on from there; default runs/NAME-..."),
+    ] = None,
+    quiet: Quiet = False,
+) -> int:
+    """Search a space of designs for those that no other beats; exit with 3 if none keeps the SLO."""
+    from ui.commands.search import search
+
+    return search(study, trials=trials, storage=storage, workers=workers, json_to=json_to, out=out, quiet=quiet)

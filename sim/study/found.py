@@ -1,7 +1,7 @@
 """What a search found: the designs that no other beats, those near the best cost, and the three-way answer."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -31,6 +31,12 @@ class Found:
         """An objective of a design that could be built, with its interval over replications."""
         told = self.tried[index].told
         return t_interval(told["objectives"][objective] if told else ())
+
+    def price(self, index: int) -> float:
+        """USD per 1,000 good requests of a design; infinite where it is unknown."""
+        told = self.tried[index].told
+        mean = told["values"].get(COST, [None])[0] if told else None
+        return np.inf if mean is None else float(mean)
 
     @property
     def triangle(self) -> Triangle | None:
@@ -64,6 +70,6 @@ def found(search: Search, tried: Sequence[Tried]) -> Found:
     feasible = np.array([one.feasible for one in tried], np.bool_) & np.isfinite(objectives).all(axis=1)
     front = np.zeros(len(tried), np.bool_)
     front[feasible] = pareto(costs(objectives[feasible], maximise(search)))
-    prices = np.array([one.told["values"].get(COST, [None])[0] if one.told else None for one in tried], np.float64)
-    near = near_optimal(prices, feasible & np.isfinite(prices), search.near)
-    return Found(search, tuple(tried), objectives, feasible, front, near)
+    result = Found(search, tuple(tried), objectives, feasible, front, np.zeros(len(tried), np.bool_))
+    prices = np.array([result.price(index) for index in range(len(tried))])
+    return replace(result, near=near_optimal(prices, feasible & np.isfinite(prices), search.near))

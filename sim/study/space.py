@@ -12,7 +12,8 @@ from pydantic import Field, ValidationError, model_validator
 from sim.errors import InputError
 from sim.scenario.base import Block, Count, NotABoolean, Positive
 from sim.scenario.reading import read_file
-from sim.scenario.sentences import sentence, show
+from sim.scenario.sentences import sentence, show, suggest
+from sim.shipped import FOLDER
 from sim.study.study import Name, Named, Settings, Values, as_text
 
 NAMED = "design"
@@ -208,6 +209,25 @@ class Space:
         return tuple(f"{key}={text}" for key, text in told.items())
 
 
+def search_names() -> list[str]:
+    """Names of the shipped searches."""
+    return sorted(path.stem for path in (FOLDER / "searches").glob("*.yaml"))
+
+
+def find_search(name: str) -> Path:
+    """Return the file that `name` means: a path, or a bare name of a shipped search.
+
+    Raises:
+        InputError: there is none of that name.
+    """
+    path = Path(name)
+    if path.name != name or path.suffix or path.is_file():
+        return path
+    if name not in search_names():
+        raise InputError(f"{name}: no such file or shipped search, {suggest(name, search_names(), 'shipped are')}")
+    return FOLDER / "searches" / f"{name}.yaml"
+
+
 def read_search(path: Path) -> Search:
     """Read a search.
 
@@ -230,5 +250,5 @@ def schema() -> dict[str, Any]:
 
 
 def schema_json() -> str:
-    """Return the schema as it is kept in scenarios/studies/search-schema.json."""
+    """Return the schema as it is kept in scenarios/searches/schema.json."""
     return json.dumps(schema(), indent=2) + "\n"
