@@ -53,11 +53,14 @@ class Gateway:
         self._router_of_class = [list(serving).index(model) for model in class_models(scenario, requests)]
         self._group = np.full(len(pools), -1, np.int32)
         self._longest: list[int] = []
+        self._shortest: list[int] = []
         self._members: list[list[int]] = []
         self._routers: list[router.Router] = []
         for group, chosen in enumerate(serving.values()):
             self._group[np.isin(pools, chosen)] = group
-            self._longest.append(max(deployments[pool].defaults.max_model_len for pool in chosen))
+            lengths = [deployments[pool].defaults.max_model_len for pool in chosen]
+            self._longest.append(max(lengths))
+            self._shortest.append(min(lengths))
             filled = [] if scenario.startup.cold else [place for pool in chosen for place in places.first(pool)]
             self._members.append(filled)
             self._routers.append(router.build(scenario.router, world, np.array(filled, np.int32), rng))
@@ -80,6 +83,11 @@ class Gateway:
     def group(self, place: int) -> int:
         """Index of the model that is served at a place; -1 if no request asks for it."""
         return int(self._group[place])
+
+    def room(self, request: int) -> int:
+        """Longest answer to a request that every replica can give."""
+        shortest = self._shortest[self._router_of_class[self._requests.klass[request]]]
+        return int(shortest - self._requests.prompt_tokens[request])
 
     def send(self, row: int, request: int, *, watched: bool) -> Ending | None:
         """Route a try; returns how it ended if it is refused at once, else None.

@@ -123,11 +123,12 @@ class Tries:
         return self._engines.another(request, length)
 
     def _other_answer(self, request: int) -> int:
-        """Length of the answer to a random request of the same class."""
+        """Length of the answer to a random request of the same class, if there is room for it."""
         klass = self._requests.klass
         same = np.flatnonzero(klass == klass[request]) if len(self._requests.classes) > 1 else None
         pick = int(self._rng.integers(self._n if same is None else len(same)))
-        return int(self._requests.output_tokens[pick if same is None else same[pick]])
+        other, first = (int(self._requests.output_tokens[i]) for i in (pick if same is None else same[pick], request))
+        return min(other, max(first, self._gateway.room(request)))
 
     # How a try ends
 

@@ -45,7 +45,7 @@ def build_fleet(
     noticing = Noticing(scenario.recovery.health, rng("health"))
     fleet = Fleet(world, scenario, deployments, places, gateway, starts, noticing.in_ns)
     repairs = Repairs(fleet, scenario.recovery, noticing, rng("repair"))
-    Striker(fleet, repairs, scenario.failures, base_dir, rng)
+    Striker(fleet, repairs, scenario, base_dir, rng)
     for pool, spec in enumerate(scenario.fleet):
         open_market(fleet, pool, base_dir, rng(f"spot/{spec.pool}"))
     for scaler in scenario.autoscalers:

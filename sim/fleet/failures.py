@@ -1,7 +1,7 @@
 """When failures strike: at random lives, from a file, or as drills."""
 
 import csv
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,8 @@ from sim.fleet.nodes import BROKEN, Node, Replica
 from sim.fleet.reclaim import reclaim
 from sim.fleet.recovery import Repairs, can_fail
 from sim.result import Cause
-from sim.scenario.failures import Drill, ExponentialFailures, Failures, TracedFailures, WeibullFailures
+from sim.scenario.failures import Drill, ExponentialFailures, TracedFailures, WeibullFailures
+from sim.scenario.scenario import Scenario
 from sim.units import NS_PER_S, seconds_to_ns
 from sim.workload.files import text_lines
 
@@ -44,25 +45,31 @@ class Striker:
         self,
         fleet: Fleet,
         repairs: Repairs,
-        specs: Sequence[Failures],
+        scenario: Scenario,
         base_dir: Path,
         rng: Callable[[str], np.random.Generator],
     ) -> None:
         """Arm everything; each block of `failures` draws from a stream of its own.
 
         Raises:
-            InputError: an unknown preset, one of another target, or a bad file.
+            InputError: an unknown preset, one of another target, or a bad file, or one that hangs what nobody notices.
         """
         self._fleet = fleet
         self._world = fleet.world
         self._repairs = repairs
-        for number, spec in enumerate(specs):
+        for number, spec in enumerate(scenario.failures):
             where = f"failures.{number}"
             match spec:
                 case Drill():
                     self._at(_drill(spec))
                 case TracedFailures():
-                    for strike in strikes(base_dir / spec.path):
+                    read = strikes(base_dir / spec.path)
+                    if scenario.waits_for_ever and any(one.hang and one.for_ns is None for one in read):
+                        raise InputError(
+                            f"{where}.path: {spec.path}: a hung replica passes liveness checks, so the run would never "
+                            "end; expected clients.timeout_s, recovery.health.probe: inference or run.max_time_s"
+                        )
+                    for strike in read:
                         self._at(strike)
                 case ExponentialFailures() | WeibullFailures():
                     self._at_random(spec, _lives(spec, where, rng(f"failures/{number}")), rng(f"hangs/{number}"))

@@ -106,7 +106,7 @@ class Repairs:
         if for_ns is not None:
             self._world.process(self._return(node, for_ns))
         else:
-            self._world.process(self._replace(node))
+            self._world.process(self._replace(node, cause))
             if self._repair_ns is not None:
                 self._world.process(self._mend(node))
 
@@ -156,14 +156,14 @@ class Repairs:
         yield self._world.timeout(for_ns)
         self._revive(node, self._back)
 
-    def _replace(self, node: Node) -> simpy.events.ProcessGenerator:
+    def _replace(self, node: Node, cause: Cause) -> simpy.events.ProcessGenerator:
         """Kubernetes: the node is noticed after the grace period, its pods are evicted after the toleration."""
         losses = node.losses
         yield self._world.timeout(self._eviction_ns)
         if self._world.over or node.alive or node.losses != losses:
             return
         for replica in list(node.replicas):
-            self._fleet.let_go(replica, Cause.NODE)
+            self._fleet.let_go(replica, cause)
 
     def _mend(self, node: Node) -> simpy.events.ProcessGenerator:
         """A node is repaired: what still waits on it starts again, else it has room for others."""

@@ -83,11 +83,16 @@ class Scenario(Block):
                 )
         return self
 
+    @property
+    def waits_for_ever(self) -> bool:
+        """Whether nobody would notice a replica that hangs."""
+        patient = self.clients.timeout_s is None and self.run.max_time_s is None
+        return patient and self.recovery.health.probe == "liveness"
+
     @model_validator(mode="after")
     def _somebody_notices(self) -> "Scenario":
         hangs = any(getattr(one, "hang", False) or getattr(one, "hang_share", 0) > 0 for one in self.failures)
-        patient = self.clients.timeout_s is None and self.run.max_time_s is None
-        if hangs and patient and self.recovery.health.probe == "liveness":
+        if hangs and self.waits_for_ever:
             raise ValueError(
                 "failures: a hung replica passes liveness checks, so the run would never end; expected "
                 "clients.timeout_s, recovery.health.probe: inference or run.max_time_s"

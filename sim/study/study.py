@@ -77,7 +77,8 @@ class Study(Block):
     def _of_a_size(self) -> "Study":
         size = prod(map(len, self.grid.values())) * max(len(self.designs), 1)
         if size > MAX_DESIGNS:
-            raise ValueError(f"found {size:,.4g} designs, expected at most {MAX_DESIGNS:,}")
+            found = f"{size:,}" if size < 10**9 else "a billion or more"
+            raise ValueError(f"found {found} designs, expected at most {MAX_DESIGNS:,}")
         return self
 
     @model_validator(mode="after")

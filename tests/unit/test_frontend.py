@@ -122,6 +122,6 @@ def test_a_router_counts_what_is_on_its_way(tmp_path):
         tmp_path, {}, written(tmp_path, FRONTEND), fleet=pool, router={"kind": "least_outstanding", "staleness_ms": 0}
     ).scenario
     drawn = requests([0, 0, 1_000 * MS, 1_000 * MS], prompt=100, output=[2, 400, 2, 2])
-    served = serve(case, deploy(case, tmp_path), drawn, 0)
+    served = serve(case, deploy(case, tmp_path), drawn, 0, tmp_path)
     assert served.first_token_ns[1] < 1_000 * MS < served.last_token_ns[1]
     assert served.replica.tolist() == [0, 1, 0, 1]

@@ -289,7 +289,11 @@ def test_bad_variants(write, change, chosen, fault):
             "fleet.1.tensor_parallel_size=four",
             'fleet.1.tensor_parallel_size: found "four", expected an integer at least 1',
         ),
-        ("fleet.0.replicas=0", "fleet.0.replicas: found 0, expected an integer at least 1 and at most 10,000"),
+        ("fleet.0.replicas=-1", "fleet.0.replicas: found -1, expected an integer at least 0 and at most 10,000"),
+        (
+            "fleet.0.replicas=0",
+            "the file: fleet.0.replicas: found 0, expected at least 1 where no autoscaler or fallback_for adds any",
+        ),
         ("fleet.0.engine={dtype: int7}", 'fleet.0.engine.dtype: found "int7", expected one of auto, bfloat16, float16'),
         ("fleet=[]", "fleet: found a list of 0, expected a list of at least 1"),
         ("run.seed=1.5", "run.seed: found 1.5, expected an integer at least 0"),

@@ -15,7 +15,11 @@ from sim.errors import InputError
 from sim.study import ray_executor
 from sim.study.executor import RETRIES, Failed
 from sim.study.ray_executor import RayExecutor
+from sim.study.study import read_study
+from sim.study.sweep import RESULTS, prepare, run
+from tests.unit.study_files import write
 from tests.unit.test_executor import ROOT, die, go_wrong
+from tests.unit.test_sweep import Here
 
 if find_spec("ray") is None:
     pytest.skip("Ray is not installed", allow_module_level=True)
@@ -88,6 +92,14 @@ def test_what_goes_wrong_is_a_sentence(cluster):
     assert found[0] == Failed("fleet.0.gpu: found x, expected another", bad_input=True)
     assert "KeyError: 'oops'" in found[1].sentence
     assert found[2] == "nothing"
+
+
+def test_a_sweep_has_the_same_bytes_as_in_this_process(cluster, tmp_path):
+    path = write(tmp_path)
+    for place, executor in (("here", Here()), ("there", RayExecutor(cluster))):
+        run(prepare(read_study(path), path), tmp_path / place, executor, lambda done, of: None)
+    here, there = ((tmp_path / place / RESULTS).read_bytes() for place in ("here", "there"))
+    assert here == there
 
 
 def test_a_node_with_another_version_gives_no_numbers(cluster, monkeypatch):

@@ -1,12 +1,13 @@
 """The frame of the app: navigation, the scenario bar, the strip, the page. Streamlit runs this file for every tab."""
 
 from pathlib import Path
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import streamlit as st
 
 from sim.errors import InputError
 from ui.app import bar, frame
+from ui.app.scene import Scene
 
 # By file under views/, which is also the path of its URL. (No docstring: Streamlit would print it.)
 PAGES = {
@@ -18,13 +19,19 @@ PAGES = {
     "calibration": ("Calibration", ":material/rule:"),
 }
 
+STYLE = """<style>
+[data-testid=stMainBlockContainer] {padding-top: 3.5rem; padding-bottom: 3rem}
+[data-stale=true] {opacity: 1 !important}
+</style>"""
+# A page that refines says so by its progress bar; it need not fade twice a second.
+
 HERE = Path(__file__).parent
 
 
 def main() -> None:
     """Draw what every page has, then the page."""
     st.set_page_config("Trilemma", str(HERE / "icon.svg"), layout="wide")
-    st.html("<style>[data-testid=stMainBlockContainer]{padding-top:3.5rem;padding-bottom:3rem}</style>")
+    st.html(STYLE)
     there = [(name, *how) for name, how in PAGES.items() if (HERE / "views" / f"{name}.py").is_file()]
     page = st.navigation(
         [
@@ -45,12 +52,14 @@ def main() -> None:
     if st.session_state.get("scene") is None or st.session_state["scene"].sha256 != scene.sha256:
         st.session_state["waits"] = True
     st.session_state["scene"] = scene
-    pins = frame.pinned()
-    if pins and st.query_params.get_all("pin") != pins:
-        st.query_params["pin"] = pins
-    query = urlencode([*scene.query.items(), *(("pin", one) for one in pins)])
-    frame.strip(scene, f"{(st.context.url or '').partition('?')[0]}{'?' if query else ''}{query}")
+    frame.strip(scene, link(scene))
     page.run()
+
+
+def link(scene: Scene) -> str:
+    """This page with this scenario and the pins."""
+    query = urlencode([*scene.query.items(), *(("pin", one) for one in frame.pinned())])
+    return urlsplit(st.context.url or "")._replace(query=query).geturl()
 
 
 main()

@@ -1,6 +1,6 @@
 """The scenario bar: widgets whose values stand in the URL, and the scenario that they make."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, get_args
 from urllib.parse import parse_qsl
@@ -23,7 +23,6 @@ from ui.app.words import WORDS
 OPENED = "opened"
 """The choice of an uploaded scenario."""
 DEFAULT = "quickstart"
-_SET = ("model", "gpu", "tp", "replicas", "spot", "rate", "lengths", "slo")
 _MB = 1 << 20
 MOST_TRACE_MB = 50
 MOST_TRACE_REQUESTS = 100_000
@@ -36,20 +35,21 @@ def scenario_bar() -> Scene:
     Raises:
         InputError: the scenario cannot be; the bar is drawn all the same.
     """
-    _remember_link()
+    for uploaded in ("scenario", "trace"):
+        st.session_state.setdefault(uploaded, st.query_params.get(uploaded, ""))
     name = st.selectbox(
-        "Scenario", _presets(), key="preset", bind="query-params", on_change=_forget_settings, help="Where to begin."
+        "Scenario", _presets(), key="preset", bind="query-params", on_change=_begin_anew, help="Where to begin."
     )
     problem: InputError | None = None
     try:
-        base, trace = _base(name, st.session_state["code"], st.session_state["trace"])
+        base, trace = _base(name, _code(), _named())
     except InputError as error:
         problem, (base, trace) = error, _base(DEFAULT)
     bar = _widgets(base)
     _open_files()
     if problem is not None or (problem := st.session_state.pop("upload_problem", None)) is not None:
         raise problem
-    return _scene(base, bar, trace, _query(name, st.session_state["code"], st.session_state["trace"]))
+    return _scene(base, bar, trace, _query(name, _code(), _named()))
 
 
 def _presets() -> list[str]:
@@ -57,7 +57,7 @@ def _presets() -> list[str]:
     found = []
     for name in names:
         found += [name, *(f"{name}/{variant}" for variant in load(shipped_scenario(name)).variants)]
-    return [*found, OPENED] if st.session_state.get("code") else found
+    return [*found, OPENED] if _code() else found
 
 
 def _base(name: str, code: str = "", named: str = "") -> tuple[Data, Path | None]:
@@ -158,15 +158,7 @@ def _scene(base: Data, bar: Bar, trace: Path | None, query: dict[str, str]) -> S
         loaded = resolve(Design(str(source)))
     except InputError as error:
         raise InputError(_without_path(error, source)) from None
-    return Scene(base, data, bar, text, source, loaded, query | _changes(base, bar))
-
-
-def _changes(base: Data, bar: Bar) -> dict[str, str]:
-    was, found = whatif.bar_of(base), {}
-    for key in _SET:
-        if (mine := getattr(bar, key)) != getattr(was, key):
-            found[key] = repr(mine).removesuffix(".0") if isinstance(mine, float) else str(mine)
-    return found
+    return Scene(base, data, bar, text, source, loaded, query | whatif.changes(base, bar))
 
 
 def _query(name: str, code: str, named: str) -> dict[str, str]:
@@ -177,19 +169,24 @@ def _query(name: str, code: str, named: str) -> dict[str, str]:
     return query | ({"trace": named} if named else {})
 
 
-def _remember_link() -> None:
-    """Take from the URL what no widget holds, once; and put it back where a page change dropped it."""
-    for kept, parameter in (("code", "scenario"), ("trace", "trace")):
-        if kept not in st.session_state:
-            st.session_state[kept] = st.query_params.get(parameter, "")
-        elif st.session_state[kept] and st.query_params.get(parameter) != st.session_state[kept]:
-            st.query_params[parameter] = st.session_state[kept]
-
-
-def _forget_settings() -> None:
+def _begin_anew() -> None:
     """Another scenario is opened: the bar begins with what that says."""
-    for key in _SET:
-        st.session_state.pop(key, None)
+    try:
+        base, _ = _base(st.session_state["preset"], _code(), _named())
+    except InputError:  # said when the page is drawn
+        return
+    for key, value in asdict(whatif.bar_of(base)).items():
+        st.session_state[key] = value
+
+
+def _code() -> str:
+    """The uploaded scenario."""
+    return str(st.session_state.get("scenario") or "")
+
+
+def _named() -> str:
+    """The uploaded trace."""
+    return str(st.session_state.get("trace") or "")
 
 
 def _trace(named: str) -> Path | None:
@@ -214,8 +211,14 @@ def _open_files() -> None:
             on_change=_take_trace,
             max_upload_size=MOST_TRACE_MB,
         )
-        if st.session_state.get("trace"):
+        _uploaded("Scenario as links carry it", "scenario")
+        _uploaded("Trace, on this server", "trace")
+        if _named():
             st.button("Back to the scenario's own traffic", on_click=_drop_trace)
+
+
+def _uploaded(label: str, key: str) -> None:
+    st.text_input(label, key=key, bind="query-params", on_change=_begin_anew)
 
 
 def _take_scenario() -> None:
@@ -224,16 +227,16 @@ def _take_scenario() -> None:
         return
     try:
         text = _text(file.getvalue())
-        trace = _trace(st.session_state["trace"])
+        trace = _trace(_named())
         data = _stated(store().scenario(text, trace), None)
         refuse_paths(data, trace)
         resolve(Design(str(store().scenario(text, trace))))
     except InputError as error:
         st.session_state["upload_problem"] = error
         return
-    st.session_state["code"] = whatif.pack(text)
+    st.session_state["scenario"] = whatif.pack(text)
     st.session_state["preset"] = OPENED
-    _forget_settings()
+    _begin_anew()
 
 
 def _text(content: bytes) -> str:
@@ -259,14 +262,12 @@ def _take_trace() -> None:
     path = store().put(content, safe_name(file.name))
     digest = path.parent.name.removeprefix("trace-")
     st.session_state["trace"] = f"{st.session_state['trace_format']}:{digest}/{path.name}"
-    _forget_settings()
+    _begin_anew()
 
 
 def _drop_trace() -> None:
     st.session_state["trace"] = ""
-    if "trace" in st.query_params:
-        del st.query_params["trace"]
-    _forget_settings()
+    _begin_anew()
 
 
 def scene_of(link: str) -> Scene:
@@ -281,7 +282,7 @@ def scene_of(link: str) -> Scene:
     base, trace = _base(name, code, named)
     was = whatif.bar_of(base)
     try:
-        changed = {key: type(getattr(was, key))(query[key]) for key in _SET if key in query}
+        changed = {key: type(getattr(was, key))(query[key]) for key in whatif.KEYS if key in query}
     except ValueError:
         raise InputError(f"The link says {link[:100]}: expected numbers where numbers stand.") from None
     bar = replace(was, **changed)

@@ -1,7 +1,7 @@
 """Figures in one style. A page gives data; a chart has units in its axis titles and says in words what it shows."""
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import streamlit as st
@@ -89,21 +89,31 @@ def limit(to: Figure, y: float, words: str) -> None:
     to.add_hline(
         y=y,
         line={"color": theme.LIMIT, "width": 1.5, "dash": "dash"},
-        annotation={"text": words, "font": {"color": theme.LIMIT}, "xanchor": "right", "x": 1, "yanchor": "top"},
+        annotation={"text": words, "xanchor": "right", "x": 1, "yanchor": "top"},
     )
 
 
-def show(one: Figure, alt: str, key: str, *, select: bool = False) -> list[int]:
-    """Draw a figure; `alt` says in words what it shows, for those who cannot see it.
+def show(one: Figure, alt: str, key: str, *, select: Callable[[str], None] | None = None) -> None:
+    """Draw a figure.
 
-    Returns:
-        With `select`, the numbers in `customdata` of the points that are selected.
+    Args:
+        one: the figure.
+        alt: says in words what it shows, for those who cannot see it.
+        key: its name on the page.
+        select: called with the `customdata` of a point that is clicked on.
     """
-    if not select:
-        st.plotly_chart(one, theme="streamlit", config=CONFIG, key=key, alt=alt)
-        return []
-    event = st.plotly_chart(
-        one, theme="streamlit", config=CONFIG, key=key, alt=alt, on_select="rerun", selection_mode="points"
+
+    def clicked() -> None:
+        points = st.session_state[key].selection.points
+        if select is not None and points and (data := points[0].get("customdata")):
+            select(data[0] if isinstance(data, list) else data)
+
+    st.plotly_chart(
+        one,
+        theme="streamlit",
+        config=CONFIG,
+        key=key,
+        alt=alt,
+        on_select="ignore" if select is None else clicked,
+        selection_mode="points",
     )
-    picked = [point.get("customdata") for point in event.selection.points]
-    return [int(one[0] if isinstance(one, list) else one) for one in picked if one is not None]

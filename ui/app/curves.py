@@ -1,15 +1,14 @@
 """The scenario's traffic on more and fewer replicas of each kind: what a plan is read from."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sim.errors import InputError
-from sim.stats import Interval
 from sim.study.evaluation import Evaluation
-from sim.study.paired import difference
 from ui.app import numbers
 from ui.app.designs import Kind, design, own_kind
 from ui.app.jobs import Answer, Task, evaluation
+from ui.app.planning import Planned
 from ui.app.scene import Scene
 
 
@@ -41,28 +40,21 @@ class Point:
         return numbers.value(self.one, "usd_per_hour").mean
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
-    """Another design than the scenario's own, and what would change."""
-
-    point: Point
-    usd_per_hour: float
-    """More than now; less than 0 saves."""
-    good_share: Interval
-    """More than now, paired by replication."""
-
-
-def counts(own: int) -> list[int]:
+def counts(around: int) -> list[int]:
     """Numbers of replicas to look at: all few, or a handful around many."""
-    if own <= 3:
+    if around <= 3:
         return [1, 2, 3, 4, 5]
-    return sorted({max(own // 2, 1), round(own * 0.75), own - 1, own, own + 1, round(own * 1.5), own * 2})
+    return sorted({around // 2, round(around * 0.75), around - 1, around, around + 1, round(around * 1.5)})
 
 
-def grid(scene: Scene, kinds: Sequence[Kind]) -> list[Place]:
-    """All designs, the scenario's own first, then its neighbours, then the other kinds."""
+def grid(scene: Scene, kinds: Sequence[Kind], planned: Planned | None) -> list[Place]:
+    """All designs, the scenario's own first, then its neighbours, then the other kinds around what they need."""
     own = Place(own_kind(scene), scene.bar.replicas)
-    rest = [Place(kind, number) for kind in kinds for number in counts(scene.bar.replicas)]
+    answers = planned.answers if planned else ()
+    needed = {(one.gpu, one.tp): one.needed for one in reversed(answers)}
+    around = [needed.get((kind.gpu, kind.tp), own.replicas) for kind in kinds]
+    around = [own.replicas if kind.gpu == own.kind.gpu else at for kind, at in zip(kinds, around, strict=True)]
+    rest = [Place(kind, number) for kind, at in zip(kinds, around, strict=True) for number in counts(at)]
     return [own, *(place for place in rest if place != own)]
 
 
@@ -113,23 +105,3 @@ def cheapest(known: dict[Place, Point]) -> Point | None:
     """The cheapest design that meets the SLO; of equals, that of fewest replicas."""
     met = [point for point in known.values() if point.met and point.usd_per_hour is not None]
     return min(met, key=lambda point: (point.usd_per_hour or 0.0, point.place.replicas), default=None)
-
-
-def moves(own: Point, known: dict[Place, Point], most: int = 3) -> list[Move]:
-    """The cheapest other designs that meet the SLO, the first of each kind; where the own one does, only cheaper ones."""  # noqa: E501
-    firsts = [
-        point
-        for kind in dict.fromkeys(place.kind for place in known)
-        if (point := first_that_meets(line(kind, known))) is not None and point.place != own.place
-    ]
-    found = list(_moves(own, firsts))
-    if own.met:
-        found = [move for move in found if move.usd_per_hour < 0]
-    return sorted(found, key=lambda move: move.usd_per_hour)[:most]
-
-
-def _moves(own: Point, others: Sequence[Point]) -> Iterator[Move]:
-    for point in others:
-        if point.usd_per_hour is not None and own.usd_per_hour is not None:
-            key = "good_share" if len(own.one.summary["classes"]) == 1 else "request_goodput"
-            yield Move(point, point.usd_per_hour - own.usd_per_hour, difference(point.one, own.one, key))

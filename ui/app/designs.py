@@ -3,20 +3,21 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from urllib.parse import urlencode
 
 from sim import catalog
-from sim.deployment import deploy
-from sim.errors import InputError
 from sim.study.evaluation import Design
 from ui.app import whatif
 from ui.app.jobs import resolve
+from ui.app.planning import Planned
 from ui.app.scene import Scene
 from ui.app.theme import Look, look
 
-ALTERNATIVES = ("h100-sxm-80gb", "h200-sxm-141gb", "a100-sxm-80gb", "l40s-48gb")
-"""GPUs that are put beside the scenario's: the ones mostly rented."""
+MOST_KINDS = 6
+"""Lines of a chart."""
 
-SIZES = (1, 2, 4, 8)
+USUAL = ("h100-sxm-80gb", "a100-sxm-80gb")
+"""What people mean by H100 and A100; others of the family are told apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +52,17 @@ def short(gpu: str) -> str:
     """A GPU as people call it: h100-sxm-80gb is H100; memory is said where the catalogue has two."""
     family = gpu.partition("-")[0]
     alike = [one for one in catalog.gpu_ids() if one.partition("-")[0] == family]
-    return family.upper() if len(alike) == 1 or gpu in ALTERNATIVES else family.upper() + gpu.removeprefix(family)
+    return family.upper() if len(alike) == 1 or gpu in USUAL else family.upper() + gpu.removeprefix(family)
 
 
 def fleet_name(kind: Kind, replicas: int) -> str:
     """For example "2 replicas of 4 x H100"."""
     return f"{replicas} replica{'' if replicas == 1 else 's'} of {kind.name}"
+
+
+def short_name(kind: Kind, replicas: int) -> str:
+    """For example "2 x 4 H100, spot"."""
+    return f"{replicas} x {kind.name.replace(' x ', ' ', 1)}"
 
 
 def own_kind(scene: Scene) -> Kind:
@@ -66,16 +72,18 @@ def own_kind(scene: Scene) -> Kind:
     return Kind(pool.gpu, pool.tensor_parallel_size, gpus, scene.bar.spot)
 
 
-def kinds(scene: Scene) -> list[Kind]:
-    """The scenario's kind, the same on the other market, and the smallest that fits of each other GPU."""
+def kinds(scene: Scene, planned: Planned | None) -> list[Kind]:
+    """The scenario's kind, the same on the other market, and the plan's cheapest of each other GPU on demand."""
     own = own_kind(scene)
     found = [own]
     if own.spot in (0, 100) and catalog.price(own.gpu, "spot"):
         found.append(replace(own, spot=100 - own.spot))
-    for gpu in ALTERNATIVES:
-        if gpu != own.gpu and (smallest := _smallest(scene, gpu)):
-            found.append(smallest)
-    return found
+    gpus = {own.gpu}
+    for answer in planned.answers if planned else ():
+        if answer.gpu not in gpus and not answer.spot:
+            gpus.add(answer.gpu)
+            found.append(Kind(answer.gpu, answer.tp, answer.gpus, 0))
+    return found[:MOST_KINDS]
 
 
 def design(scene: Scene, kind: Kind, replicas: int, *, coarse: bool, more: Sequence[str] = ()) -> Design:
@@ -89,14 +97,13 @@ def design(scene: Scene, kind: Kind, replicas: int, *, coarse: bool, more: Seque
     return Design(str(scene.source), tuple(settings))
 
 
-def _smallest(scene: Scene, gpu: str) -> Kind | None:
-    """The fewest GPUs that hold the model with as much of the engine's flags as they are."""
-    for tp in SIZES:
-        kind = Kind(gpu, tp, tp * scene.loaded.scenario.fleet[0].pipeline_parallel_size, 0)
-        try:
-            loaded = resolve(design(scene, kind, 1, coarse=True))
-            deploy(loaded.scenario, loaded.base_dir)
-        except InputError:
-            continue
-        return kind
-    return None
+def link(scene: Scene, kind: Kind, replicas: int) -> str:
+    """What follows the "?" of a link to the scenario served so."""
+    opened = {key: value for key, value in scene.query.items() if key not in whatif.KEYS}
+    bar = replace(scene.bar, gpu=kind.gpu, tp=kind.tp, spot=kind.spot, replicas=replicas)
+    return urlencode(opened | whatif.changes(scene.base, bar))
+
+
+def spare(one: Design) -> int:
+    """Replicas on spot nodes beyond those that are needed."""
+    return sum(pool.spot.over_provision for pool in resolve(one).scenario.fleet if pool.spot is not None)

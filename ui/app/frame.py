@@ -1,18 +1,18 @@
 """What every page has: the strip above it, and how it asks for simulations."""
 
-import shlex
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from harness.flags import serve_flags
 from sim.errors import InputError
 from sim.scenario.steptime import Calibrated
 from sim.study.evaluation import Evaluation
 from ui.app.jobs import Answer, Task, workshop
 from ui.app.scene import Scene
 from ui.app.words import WORDS, plain
+from ui.vllm_serve import serve_command
 
 EVERY_S = 0.5
 """How often a page that waits looks for answers."""
@@ -33,7 +33,9 @@ def session() -> str:
 
 def ask(part: str, tasks: Sequence[Task]) -> list[Answer]:
     """What is known of the tasks' answers now; what is not known is worked on, unless the user has cancelled."""
-    return workshop().ask(session(), part, tasks, start=not cancelled())
+    own = str(current().source)  # a file of the app's, of which the user knows nothing
+    answers = workshop().ask(session(), part, tasks, start=not cancelled())
+    return [replace(one, problem=one.problem.replace(own, "scenario")) if one.problem else one for one in answers]
 
 
 def cancelled() -> bool:
@@ -116,15 +118,15 @@ def vllm_lines(scene: Scene) -> str:
     """A `vllm serve` line for each pool's replicas, to paste into a shell."""
     lines = []
     for pool in scene.loaded.scenario.fleet:
-        one = pool.model_copy(update={"replicas": 1})
         try:
-            flags = serve_flags(scene.loaded.scenario.model_copy(update={"fleet": (one,)}), scene.loaded.base_dir)
+            alone = scene.loaded.scenario.model_copy(update={"fleet": (pool,)})
+            command = serve_command(alone, scene.loaded.base_dir)
         except InputError as error:
             lines.append(f"# pool {pool.pool}: {error}")
             continue
         gpus = pool.tensor_parallel_size * pool.pipeline_parallel_size
         lines.append(f"# pool {pool.pool}: {pool.replicas} times, each on {gpus} x {pool.gpu}")
-        lines.append(shlex.join(["vllm", "serve", *flags[1:]]))
+        lines.append(command)
     return "\n".join(lines)
 
 
@@ -147,32 +149,50 @@ def strip(scene: Scene, link: str) -> None:
         )
         with st.popover("vllm serve", icon=":material/terminal:"):
             st.code(vllm_lines(scene), language="bash", wrap_lines=True)
+        pin_button("Pin", scene.link())
         pins = pinned()
-        st.button(
-            f"Pin ({len(pins)})",
-            icon=":material/keep:",
-            on_click=pin,
-            args=(scene.link(),),
-            disabled=scene.link() in pins or len(pins) >= MOST_PINS,
-            help=f"Keep this scenario for Compare; at most {MOST_PINS}.",
-        )
+        with st.popover(f"Pins: {len(pins)}"):
+            st.multiselect(
+                f"Scenarios for Compare, at most {MOST_PINS}",
+                pins,
+                key="pin",
+                bind="query-params",
+                max_selections=MOST_PINS,
+                help="Each is what its link has behind the question mark.",
+            )
+
+
+def use(gpu: str, tp: int, spot: int, replicas: int) -> None:
+    """Set the scenario bar to another fleet."""
+    for key, value in {"gpu": gpu, "tp": tp, "spot": spot, "replicas": replicas}.items():
+        st.session_state[key] = value
 
 
 def pinned() -> list[str]:
     """Pinned scenarios, each as what follows the "?" of its link."""
-    pins: list[str] = st.session_state.setdefault("pins", st.query_params.get_all("pin")[:MOST_PINS])
-    return pins
+    pins = st.session_state.get("pin")
+    return list(st.query_params.get_all("pin") if pins is None else pins)[:MOST_PINS]
 
 
 def pin(link: str) -> None:
-    """Keep a scenario for Compare."""
-    pins = pinned()
-    if link not in pins and len(pins) < MOST_PINS:
-        pins.append(link)
-    st.query_params["pin"] = pins
+    """Keep a scenario for Compare; for callbacks."""
+    if link not in pinned():
+        st.session_state["pin"] = [*pinned(), link]
 
 
 def unpin(link: str) -> None:
-    """Keep it no longer."""
-    st.session_state["pins"] = [one for one in pinned() if one != link]
-    st.query_params["pin"] = st.session_state["pins"]
+    """Keep it no longer; for callbacks."""
+    st.session_state["pin"] = [one for one in pinned() if one != link]
+
+
+def pin_button(label: str, link: str) -> None:
+    """A button that keeps a scenario for Compare."""
+    pins = pinned()
+    st.button(
+        label,
+        icon=":material/keep:",
+        on_click=pin,
+        args=(link,),
+        disabled=link in pins or len(pins) >= MOST_PINS,
+        help=f"Keep it for Compare; at most {MOST_PINS}.",
+    )

@@ -26,18 +26,19 @@ def reach(of: Interval) -> float | None:
     return max(of.mean - of.combined[0], of.combined[1] - of.mean)
 
 
-def plus_minus(of: Interval, digits: int = 0) -> str:
-    """For example "380 ± 25"."""
+def plus_minus(of: Interval, digits: int = 0, *, signed: bool = False) -> str:
+    """For example "380 ± 25"; signed: "+380 ± 25"."""
     if of.mean is None:
         return NOTHING
     around = reach(of)
-    return f"{of.mean:,.{digits}f}" + ("" if around is None else f" ± {around:,.{digits}f}")
+    sign = "+" if signed else ""
+    return f"{of.mean:{sign},.{digits}f}" + ("" if around is None else f" ± {around:,.{digits}f}")
 
 
 def ms(of: Interval) -> str:
     """Milliseconds, or seconds from ten on."""
     if of.mean is not None and of.mean >= 10_000:
-        return f"{plus_minus(of.scaled(1e-3), 1)} s"
+        return f"{plus_minus(of.scaled(1e-3), 0 if of.mean >= 100_000 else 1)} s"
     return f"{plus_minus(of, 0 if (of.mean or 0) >= 100 else 1)} ms"
 
 

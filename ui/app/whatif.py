@@ -5,12 +5,14 @@ import binascii
 import zlib
 from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import yaml
 
+from sim import catalog
 from sim.errors import InputError
+from sim.study.candidates import RECLAIMS
 
 Data = dict[str, Any]
 """A scenario as its YAML has it: only what is stated."""
@@ -22,8 +24,11 @@ MAX_TEXT = 100_000
 KEEP = "scenario"
 """The choice that leaves the scenario's own."""
 
-SPOT = {"reclaims": {"kind": "hazard", "preset": "aws-advisor-gt20"}}
-"""Reclaims of the bar's spot nodes: AWS's band of the most interrupted types, as `trilemma plan` takes them."""
+
+def _spot(gpu: str, gpus: int) -> Data:
+    """The bar's spot market, as `trilemma plan` has it: its reclaims, and a node's replicas to spare."""
+    spare = max(catalog.gpu(gpu).gpus_per_node // gpus, 1)
+    return {"reclaims": {"kind": "hazard", "preset": RECLAIMS}, "over_provision": spare}
 
 
 def _lengths(prompt: int, output: int) -> Data:
@@ -84,6 +89,19 @@ class Bar:
     slo: str = KEEP
 
 
+KEYS = tuple(field.name for field in fields(Bar))
+"""Parameters of a link, by what they set."""
+
+
+def changes(base: Data, bar: Bar) -> dict[str, str]:
+    """What the bar says otherwise than the scenario, as parameters of a link."""
+    was, found = bar_of(base), {}
+    for key in KEYS:
+        if (mine := getattr(bar, key)) != getattr(was, key):
+            found[key] = repr(mine).removesuffix(".0") if isinstance(mine, float) else str(mine)
+    return found
+
+
 def bar_of(data: Data) -> Bar:
     """What the bar says of a scenario that it leaves as it is."""
     pool = data["fleet"][0]
@@ -142,11 +160,12 @@ def fleet(data: Data, gpu: str, tp: int, replicas: int, spot: int) -> list[Data]
     if spot == was:
         return [first, *rest]
     reclaimed = round(replicas * spot / 100)
+    gpus = tp * first.get("pipeline_parallel_size", 1)
     steady = {key: value for key, value in first.items() if key != "spot"} | {"market": "on_demand"}
     if was == 0 and "market" in first:
         steady["market"] = first["market"]
     fickle = {key: value for key, value in first.items() if key not in ("owned", "usd_per_gpu_hour")}
-    fickle |= {"pool": f"{first['pool']}-spot", "market": "spot", "spot": first.get("spot", deepcopy(SPOT))}
+    fickle |= {"pool": f"{first['pool']}-spot", "market": "spot", "spot": first.get("spot") or _spot(gpu, gpus)}
     split = [steady | {"replicas": replicas - reclaimed}, fickle | {"replicas": reclaimed}]
     return [*(pool for pool in split if pool["replicas"]), *rest]
 

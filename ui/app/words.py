@@ -60,6 +60,17 @@ WORDS = {
         "(above 20 % a month); a scenario may say otherwise."
     ),
     "near_optimal": "Designs that meet the SLO at a cost within this percentage of the cheapest one's.",
+    "second_model": (
+        "With which the same fleet is restarted, as the last stress. It keeps nothing where that model does not fit."
+    ),
+    "gap": (
+        "Of performance, cost and flexibility, the one in which the design is farthest from the study's best design; "
+        "the replications are resampled for the interval."
+    ),
+    "recovery": (
+        "Minutes from losing a node, a spot reclaim or the restart on the second model until goodput is as it was; the "
+        "longest of the stresses that apply. Not seen: not while the traffic lasted."
+    ),
     "feasible": "The SLO is met: the whole interval of the good share lies at or above what it asks for.",
 }
 """Definitions by the name of a number; the same as in DESIGN.md."""

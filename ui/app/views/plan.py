@@ -9,8 +9,12 @@ from sim.errors import InputError
 from sim.study.evaluation import Evaluation
 from ui.app import charts, curves, numbers
 from ui.app.curves import Place, Point
-from ui.app.designs import Kind, fleet_name, kinds, own_kind
-from ui.app.frame import ask, current, live, note_hull, problem, progress
+from ui.app.designs import Kind, design, fleet_name, kinds, own_kind
+from ui.app.frame import ask, current, live, note_hull, problem, progress, use
+from ui.app.jobs import Answer, evaluation, task
+from ui.app.moves import moves
+from ui.app.planning import Answer as Fleet
+from ui.app.planning import Planned, planned
 from ui.app.scene import Scene
 from ui.app.words import WORDS, plain
 
@@ -28,34 +32,49 @@ ACROSS = {"replicas": "Replicas", "cost": "Cost of the fleet, USD an hour"}
 def main() -> None:
     """Draw the page; what is not simulated yet appears as it comes."""
     scene = current()
-    lines = kinds(scene)
-    asked = curves.tasks(scene, curves.grid(scene, lines))
 
     def draw() -> bool:
-        answers = ask("plan", [task for _, _, task in asked])
+        here = Place(own_kind(scene), scene.bar.replicas)
+        passes = [True, False] if scene.replications > 1 else [False]
+        mine = [design(scene, here.kind, here.replicas, coarse=coarse) for coarse in passes]
+        own = ask("own", [evaluation(one) for one in mine])
+        plans = ask("plan", [task(planned, mine[0])])
+        known_plan = latest(plans)
+        lines = kinds(scene, known_plan)
+        asked = curves.tasks(scene, curves.grid(scene, lines, known_plan))
+        answers = ask("curves", [one for _, _, one in asked])
+        plans += ask("refined plan", [task(planned, one) for one in mine[1:]])
+        known_plan = latest(plans)
         known = curves.points(asked, answers)
-        own = known.get(Place(own_kind(scene), scene.bar.replicas))
-        if own is None:
-            failed = next((one.problem for one in answers[:2] if one.state == "failed"), None)
-            st.header("This fleet cannot serve the model." if failed else "Simulating this fleet ...", anchor=False)
-            if failed:
-                problem(failed)
+        point = known.get(here)
+        failed = next((one.problem for one in own if one.state == "failed"), None)
+        if point is None and failed:
+            st.header("This scenario cannot be simulated", anchor=False)
+            problem(failed)
+            return progress(own, "simulations")
+        if point is None:
+            st.header("Simulating this fleet ...", anchor=False)
         else:
-            note_hull(scene, own.one)
-            headline(scene, own, known)
-            cards(own.one)
-        hero(lines, known, own)
-        if own is not None:
-            st.markdown(f"**Why:** {plain(own.one.summary['bottleneck'])}")
-            next_moves(own, known)
-            assumptions(scene, own.one)
-        refused(curves.problems(asked, answers), failed_own=own is None)
-        return progress(answers, "simulations")
+            note_hull(scene, point.one)
+            headline(scene, point, known_plan)
+            cards(point.one)
+        hero(lines, known, point)
+        if point is not None:
+            st.markdown(f"**Why:** {plain(point.one.summary['bottleneck'])}")
+        cheapest(point, plans)
+        if point is not None:
+            assumptions(scene, point.one)
+        return progress([*own, *plans, *answers], "simulations")
 
     live(draw)
 
 
-def headline(scene: Scene, own: Point, known: Mapping[Place, Point]) -> None:
+def latest(plans: Sequence[Answer]) -> Planned | None:
+    """The plan that rests on most replications."""
+    return next((one.value for one in reversed(plans) if one.state == "done"), None)
+
+
+def headline(scene: Scene, own: Point, known: Planned | None) -> None:
     """The answer in two sentences."""
     one = own.one
     name, latency, _ = numbers.latency(one, "ttft")
@@ -68,17 +87,22 @@ def headline(scene: Scene, own: Point, known: Mapping[Place, Point]) -> None:
     )
     served = f"{numbers.plus_minus(rate, 1)} requests/s at {name} {numbers.ms(latency)}"
     money = f", {escape(numbers.usd(per_1k))} for 1,000 good requests" if per_1k.mean is not None else ""
-    best = curves.cheapest(dict(known))
-    if best is None:
-        answer = "No fleet looked at so far meets the SLO." if one.summary["verdict"] else ""
-    elif best.place == own.place:
-        answer = "No cheaper fleet looked at so far meets the SLO."
-    else:
-        found = fleet_name(best.place.kind, best.place.replicas)
-        answer = (
-            f"The cheapest that meets the SLO so far: **{found}** at {escape(numbers.usd(best.usd_per_hour))} an hour."
-        )
+    answer = "Looking for cheaper fleets ..."
+    if known is not None and known.answers:
+        best = known.answers[0]
+        dollars = escape(numbers.usd(best.usd_per_hour))
+        answer = f"Cheapest that meets the SLO: **{named(best)}** at {dollars} an hour."
+    elif known is not None:
+        answer = "No fleet meets the SLO."
+    elif not one.summary["verdict"]:
+        answer = "Choose an SLO to look for the cheapest fleet that meets it."
     st.markdown(f"{plain(scene.name)} on {plain(scene.loaded.scenario.model)}: {served}{money}. {answer}")
+
+
+def named(one: Fleet) -> str:
+    """A fleet of the plan, for example "1 replica of 4 x H100, spot, and 2 spare"."""
+    kind = Kind(one.gpu, one.tp, one.gpus, 100 * one.spot)
+    return fleet_name(kind, one.needed) + (f", and {one.spare} spare" if one.spare else "")
 
 
 def escape(words: str) -> str:
@@ -89,17 +113,14 @@ def escape(words: str) -> str:
 def cards(one: Evaluation) -> None:
     """Goodput, the two latencies and the price, each against its limit."""
     share, needed = numbers.good_share(one), numbers.required(one)
-    columns = st.columns(4)
-    with columns[0]:
+    with st.container(horizontal=True):
         against = "" if needed is None else f"SLO: at least {100 * needed:g} %"
         kept = share.mean is not None and needed is not None and share.mean >= needed
         _card("Goodput", numbers.percent(share), against, "goodput_share", good=kept)
-    for column, metric in zip(columns[1:3], ("ttft", "tpot"), strict=True):
-        name, value, limit = numbers.latency(one, metric)
-        with column:
+        for metric in ("ttft", "tpot"):
+            name, value, limit = numbers.latency(one, metric)
             against = "no limit" if limit is None else f"SLO: at most {limit:,g} ms"
             _card(name, numbers.ms(value), against, metric, good=limit is None or (value.mean or 0.0) <= limit)
-    with columns[3]:
         usd = numbers.value(one, "usd_per_hour")
         monthly = "" if usd.mean is None else f"${usd.mean * 730:,.0f} a month"
         _card("Cost an hour", numbers.usd(usd), monthly, "usd_per_hour", good=None)
@@ -114,6 +135,7 @@ def _card(label: str, value: str, against: str, word: str, *, good: bool | None)
         delta_arrow="off",
         help=f"{WORDS[word]} {WORDS['interval']}",
         border=True,
+        width=248,
     )
 
 
@@ -198,29 +220,35 @@ def _ring(figure: charts.Figure, point: Point, across: str) -> None:
     )
 
 
-def next_moves(own: Point, known: Mapping[Place, Point]) -> None:
+def cheapest(own: Point | None, plans: Sequence[Answer]) -> None:
     """What would be cheaper, or what would do at all."""
-    found = curves.moves(own, dict(known))
-    if not found:
+    known = latest(plans)
+    for failed in [one for one in plans if one.state == "failed"][:1]:
+        st.caption(f"The search for cheaper fleets ended: {plain(failed.problem)}")
+    if known is None:
         return
-    st.subheader("Next-cheapest moves", anchor=False)
+    st.subheader("Next-cheapest moves" if known.answers else "No fleet meets the SLO", anchor=False)
+    for words in known.why_none:
+        problem(words)
+    found = moves(own, known) if own is not None else []
+    if own is not None and known.answers and not found:
+        st.markdown("No cheaper fleet meets the SLO.")
     for number, move in enumerate(found):
+        one = move.answer
         words, button = st.columns([5, 1], vertical_alignment="center")
         sign = "saves" if move.usd_per_hour < 0 else "costs"
-        share = numbers.plus_minus(move.good_share.scaled(100), 1)
-        kind = move.point.place.kind
-        words.markdown(
-            f"**{fleet_name(kind, move.point.place.replicas)}** {sign} "
-            f"{escape(numbers.usd(abs(move.usd_per_hour)))} an hour; goodput changes by {share} percentage points"
-            f"{', spot nodes may be taken back' if kind.spot else ''}."
+        dollars = escape(numbers.usd(abs(move.usd_per_hour)))
+        share = numbers.plus_minus(move.good_share.scaled(100), 1, signed=True)
+        words.markdown(f"**{named(move.answer)}** {sign} {dollars} an hour; goodput {share} percentage points.")
+        button.button(
+            "Use it",
+            key=f"move_{number}",
+            on_click=use,
+            args=(one.gpu, one.tp, 100 * one.spot, one.needed),
+            width="stretch",
         )
-        button.button("Use it", key=f"move_{number}", on_click=_use, args=(move.point.place,), width="stretch")
-
-
-def _use(place: Place) -> None:
-    kind = place.kind
-    for key, value in {"gpu": kind.gpu, "tp": kind.tp, "spot": kind.spot, "replicas": place.replicas}.items():
-        st.session_state[key] = value
+    with st.expander("From the cheapest on, and what this rests on"):
+        st.markdown("\n".join(f"- {plain(words)}" for words in (*known.moves, *known.notes)))
 
 
 def assumptions(scene: Scene, one: Evaluation) -> None:
@@ -245,12 +273,6 @@ def assumptions(scene: Scene, one: Evaluation) -> None:
             said.append(str(error))
         said += one.summary["warnings"]
         st.markdown("\n".join(f"- {plain(words)}" for words in dict.fromkeys(said)))
-
-
-def refused(found: Mapping[Kind, str], *, failed_own: bool) -> None:
-    """Kinds that could not be simulated, and why."""
-    for kind, words in list(found.items())[1 if failed_own else 0 :]:
-        st.caption(f"Without {plain(kind.name)}: {plain(words)}")
 
 
 main()

@@ -1,0 +1,245 @@
+"""Triangle: performance, cost and flexibility of designs that serve the same requests."""
+
+import csv
+import io
+from collections.abc import Sequence
+
+import streamlit as st
+
+from sim import catalog
+from sim.study.triangle import Triangle, Verdict
+from ui.app import charts, frame, numbers, standing
+from ui.app.designs import design, link, own_kind
+from ui.app.frame import ask, current, live, progress
+from ui.app.jobs import task
+from ui.app.planning import planned
+from ui.app.scene import Scene
+from ui.app.standing import Standing
+from ui.app.ternary import panel, ternary
+from ui.app.words import WORDS, plain
+
+NONE = "none"
+SECOND = ("deepseek-r1-distill-llama-70b", "deepseek-llm-67b")
+# Models of about the same size, with which a fleet is restarted unless another one is chosen.
+
+PANELS = (
+    ("Tokens/s per user", "Output tokens/s per GPU"),
+    ("P99 TTFT, ms", "USD per 1M output tokens"),
+    ("Goodput kept, %", "USD an hour"),
+)
+SIDES = {
+    "Tokens/s per user": lambda one: one.told.raw[0],
+    "Output tokens/s per GPU": lambda one: one.tokens_per_gpu,
+    "P99 TTFT, ms": lambda one: one.value("p99_ttft_ms"),
+    "USD per 1k good requests": lambda one: one.told.raw[1],
+    "USD per 1M output tokens": lambda one: one.value("usd_per_1m_output_tokens"),
+    "Goodput kept, %": lambda one: one.told.raw[2].scaled(100),
+    "USD an hour": lambda one: one.value("usd_per_hour"),
+}
+
+
+def main() -> None:
+    """Draw the page; designs appear as they are simulated."""
+    scene = current()
+    weights, within, second = choices(scene)
+
+    def draw() -> bool:
+        own = design(scene, own_kind(scene), scene.bar.replicas, coarse=True)
+        plans = ask("plan", [task(planned, own)])
+        plan = plans[0].value if plans[0].state == "done" else None
+        where = standing.places(scene, plan)
+        if plans[0].state in {"waiting", "running"}:
+            where = where[:1]
+        coarse = ask("coarse", standing.tasks(scene, where, second, coarse=True))
+        many = scene.replications > 1
+        fine = ask("fine", standing.tasks(scene, where, second, coarse=False)) if many and plan else []
+        all_, found = standing.standings(where, coarse, fine, within / 100)
+        headline(all_, found, within)
+        if all_:
+            selected = selection(all_)
+            figures(all_, weights, selected)
+            card(scene, next(one for one in all_ if one.name == selected))
+            table(all_, weights)
+        for place, answer in zip(where, coarse, strict=False):
+            if answer.state == "failed":
+                st.caption(f"Without {plain(place.kind.name)}: {plain(answer.problem)}")
+        return progress([*plans, *coarse, *fine], "designs")
+
+    live(draw)
+
+
+def choices(scene: Scene) -> tuple[tuple[float, float, float], int, str | None]:
+    """Weights of the corners, what counts as near the best cost, and the second model."""
+    with st.container(horizontal=True):
+        weights = tuple(
+            st.slider(
+                f"Weight of {name}",
+                0.0,
+                1.0,
+                1.0,
+                0.1,
+                key=f"w_{name}",
+                bind="query-params",
+                help=WORDS[name],
+                width=180,
+            )
+            for name in ("performance", "cost", "flexibility")
+        )
+        within = st.slider(
+            "Near the best cost, %",
+            0,
+            200,
+            25,
+            5,
+            key="near",
+            bind="query-params",
+            help=WORDS["near_optimal"],
+            width=180,
+        )
+        models = [NONE, *catalog.model_ids()]
+        usual = next(one for one in SECOND if one != scene.loaded.scenario.model)
+        second = st.selectbox(
+            "Second model",
+            models,
+            models.index(usual),
+            key="second",
+            bind="query-params",
+            help=WORDS["second_model"],
+            width=180,
+        )
+    return (weights[0], weights[1], weights[2]), within, None if second == NONE else second
+
+
+def headline(all_: Sequence[Standing], found: Triangle, within: int) -> None:
+    """Whether one design is near the best in all three."""
+    placed = [one for one in all_ if None not in one.told.scores]
+    if not placed:
+        st.header("Simulating designs and their stresses ..." if not all_ else "No design meets the SLO", anchor=False)
+        st.markdown(
+            "Scores are against the best design that meets the SLO." if all_ else "The first appear in seconds."
+        )
+        return
+    answer = found.answer(within / 100)
+    words = {Verdict.YES: "Yes", Verdict.NO: "No", Verdict.UNDECIDED: "Perhaps"}[answer.verdict]
+    st.header(f"One design for all three? {words}", anchor=False)
+    gap = numbers.plus_minus(answer.gap.scaled(100), 0)
+    if answer.design is None:
+        st.markdown("No design meets the SLO, so none can be near the best.")
+        return
+    first = [one.name for one in all_ if one.told.frontier]
+    st.markdown(
+        f"**{answer.design}** comes nearest: where it is farthest from the best it is {gap} % off; {within} % is asked "
+        f"for. {len(first)} of {len(all_)} designs {'is' if len(first) == 1 else 'are'} beaten by none in performance, "
+        "cost and flexibility together.",
+        help=f"{WORDS['gap']} {WORDS['interval']}",
+    )
+
+
+def selection(all_: Sequence[Standing]) -> str:
+    """The selected design: chosen here, by a click on a point, or by the link."""
+    names = [one.name for one in all_]
+    if st.session_state.get("design") not in names:
+        st.session_state.pop("design", None)
+    return st.selectbox("Selected design", names, key="design", bind="query-params", help="Or click on a point.")
+
+
+def _select(name: str) -> None:
+    st.session_state["design"] = name
+
+
+def figures(all_: Sequence[Standing], weights: Sequence[float], selected: str) -> None:
+    """The ternary, and beside it three panels in raw units."""
+    left, right = st.columns([1, 1])
+    with left:
+        best = max((one for one in all_ if one.score(weights)), key=lambda one: one.score(weights) or 0.0, default=None)
+        alt = (
+            f"Triangle with the corners performance, cost and flexibility and {len(all_)} designs. "
+            f"{', '.join(one.name for one in all_ if one.told.frontier) or 'None'} on the frontier"
+        )
+        alt += f"; {best.name} has the highest weighted score, {best.score(weights):.2f}." if best else "."
+        charts.show(ternary(all_, weights, selected), alt, "ternary", select=_select)
+        st.caption(
+            "A point lies towards the corners in which it scores high; its size is its weighted score, 0 to 1 against "
+            "the best design that meets the SLO. Open: does not meet the SLO. Pale: dearer than chosen above. Grey "
+            "edge: on spot nodes."
+        )
+    with right:
+        for number, (across, up) in enumerate(PANELS):
+            figure = panel(all_, (across, SIDES[across]), (up, SIDES[up]), selected, log="TTFT" in across)
+            charts.show(figure, f"{up} over {across} of {len(all_)} designs.", f"panel_{number}", select=_select)
+
+
+def card(scene: Scene, one: Standing) -> None:
+    """The selected design in raw units, and what each stress leaves of it."""
+    tokens, usd, kept = one.told.raw
+    st.subheader(one.name, anchor=False)
+    with st.container(horizontal=True):
+        st.metric("Tokens/s per user", numbers.plus_minus(tokens, 1), help=WORDS["performance"], border=True, width=220)
+        st.metric("USD per 1k good requests", numbers.usd(usd), help=WORDS["cost"], border=True, width=220)
+        st.metric("Goodput kept", numbers.percent(kept), help=WORDS["flexibility"], border=True, width=220)
+        minutes = one.weighed.flexibility.minutes_to_recover
+        shown = (
+            "not seen" if one.weighed.flexibility.not_recovered else "-" if minutes is None else f"{minutes:.1f} min"
+        )
+        st.metric("Longest recovery", shown, help=WORDS["recovery"], border=True, width=220)
+    rows = one.weighed.flexibility.kept
+    st.dataframe(
+        {
+            "Stress": [each.stress for each in rows],
+            "Goodput kept, %": [
+                numbers.plus_minus(each.share.scaled(100), 1) if each.applies else "-" for each in rows
+            ],
+            "Minutes to recover": [_minutes(each.minutes_to_recover, each.recovered) for each in rows],
+            "Remark": [each.remark for each in rows],
+        },
+        hide_index=True,
+    )
+    query = link(scene, one.kind, one.place.replicas)
+    with st.container(horizontal=True):
+        st.button("Use it", on_click=frame.use, args=(one.kind.gpu, one.kind.tp, one.kind.spot, one.place.replicas))
+        frame.pin_button("Pin to compare", query)
+
+
+def _minutes(minutes: float | None, recovered: bool | None) -> str:
+    if minutes is not None:
+        return f"{minutes:.1f}"
+    return "not seen" if recovered is False else "-"
+
+
+def table(all_: Sequence[Standing], weights: Sequence[float]) -> None:
+    """All designs, to be sorted and taken along."""
+    st.subheader("All designs", anchor=False)
+    columns = _columns(all_, weights)
+    st.dataframe(
+        columns, hide_index=True, column_config={"Design": st.column_config.TextColumn(pinned=True, width=160)}
+    )
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(columns)
+    writer.writerows(zip(*columns.values(), strict=True))
+    st.download_button(
+        "CSV", text.getvalue(), "triangle.csv", "text/csv", on_click="ignore", icon=":material/download:"
+    )
+
+
+def _columns(all_: Sequence[Standing], weights: Sequence[float]) -> dict[str, list[object]]:
+    found: dict[str, list[object]] = {
+        "Design": [one.name for one in all_],
+        "SLO": ["met" if one.told.feasible else "not met" for one in all_],
+        "Frontier": ["yes" if one.told.frontier else "" for one in all_],
+        "Near": ["yes" if one.near else "" for one in all_],
+        "Score": [None if (score := one.score(weights)) is None else round(score, 3) for one in all_],
+    }
+    for side in ("Tokens/s per user", "USD per 1k good requests", "Goodput kept, %", "P99 TTFT, ms", "USD an hour"):
+        values = [SIDES[side](one) for one in all_]
+        found[side] = [_rounded(value.mean) for value in values]
+        if any(numbers.reach(value) is not None for value in values):
+            found[f"± {side}"] = [_rounded(numbers.reach(value)) for value in values]
+    return found
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.4g}")
+
+
+main()
