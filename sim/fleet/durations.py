@@ -21,11 +21,16 @@ def sample_ns(duration: Duration, rng: np.random.Generator) -> int:
         case FixedDuration():
             return seconds_to_ns(duration.s)
         case ExponentialDuration():
-            return seconds_to_ns(rng.exponential(duration.mean_s))
+            return _bounded(rng.exponential(duration.mean_s))
         case LognormalDuration():
-            return seconds_to_ns(rng.lognormal(np.log(duration.median_s), duration.sigma))
+            return _bounded(rng.lognormal(np.log(duration.median_s), duration.sigma))
         case UniformDuration():
             return seconds_to_ns(rng.uniform(duration.low_s, duration.high_s))
+
+
+def _bounded(seconds: float) -> int:
+    """A third of a century at most, which no run outlasts."""
+    return seconds_to_ns(min(seconds, 1e9))
 
 
 def sampler(duration: Duration, rng: np.random.Generator) -> Callable[[], int]:

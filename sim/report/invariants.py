@@ -43,7 +43,8 @@ def check_paid(replication: Replication, replicas: Sequence[ReplicaInfo]) -> Non
         info.gpus * ready for info, ready in zip(replicas, replication.counters["ready_ns"].tolist(), strict=True)
     )
     leases = replication.leases
-    leased = int((leases.gpus * (leases.end_ns - leases.start_ns)).sum())
+    lasted = (leases.end_ns - leases.start_ns).tolist()  # in Python's integers: years of many GPUs exceed 64 bits
+    leased = sum(gpus * ns for gpus, ns in zip(leases.gpus.tolist(), lasted, strict=True))
     if served > leased:
         raise InvariantError(f"{served} GPU-ns served, but only {leased} were leased")
 

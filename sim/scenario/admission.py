@@ -4,13 +4,13 @@ from typing import Annotated
 
 from pydantic import Field
 
-from sim.scenario.base import Block, Positive
+from sim.scenario.base import Block, Positive, PositiveSeconds
 
 
 class Admission(Block):
     """Rules of the gateway before the replicas; what it turns away gets HTTP 503."""
 
-    queue_timeout_s: Positive | None = None
+    queue_timeout_s: PositiveSeconds | None = None
     """A request that no engine has scheduled so long after it was queued is dropped."""
     shed_above: Positive | None = None
     """Shed new requests while ready replicas have more unfinished requests than this on average."""

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from sim.scenario.base import Block, NonNegative, Positive, Share
+from sim.scenario.base import Block, NonNegative, Positive, PositiveSeconds, Seconds, Share
 
 Replicas = Annotated[int, Field(ge=0, le=10_000)]
 
@@ -16,11 +16,11 @@ class _Autoscaler(Block):
     pool: str
     min_replicas: Annotated[int, Field(ge=1, le=10_000)] = 1
     max_replicas: Annotated[int, Field(ge=1, le=10_000)]
-    interval_s: Positive = 15.0
+    interval_s: PositiveSeconds = 15.0
     """From one decision to the next (horizontal-pod-autoscaler-sync-period)."""
-    scale_up_window_s: NonNegative = 0.0
+    scale_up_window_s: Seconds = 0.0
     """Scale up to the lowest wish of this long (stabilizationWindowSeconds)."""
-    scale_down_window_s: NonNegative = 300.0
+    scale_down_window_s: Seconds = 300.0
     """Scale down to the highest wish of this long."""
 
     @model_validator(mode="after")
@@ -33,14 +33,14 @@ class _Autoscaler(Block):
 class _Metered(_Autoscaler):
     """Those that look at the pool."""
 
-    metric_delay_s: NonNegative = 0.0
+    metric_delay_s: Seconds = 0.0
     """How old the numbers are on which it decides."""
 
 
 class Step(Block):
     """From this time on, so many replicas."""
 
-    at_s: NonNegative
+    at_s: Seconds
     replicas: Replicas
 
 
@@ -49,7 +49,7 @@ class ScheduleScaler(_Autoscaler):
 
     kind: Literal["schedule"]
     steps: Annotated[tuple[Step, ...], Field(min_length=1, strict=False)]
-    period_s: Positive | None = None
+    period_s: PositiveSeconds | None = None
     """The schedule begins again after this time: 86400 for a day. Before its first step the last one holds then."""
 
     @model_validator(mode="after")
@@ -82,7 +82,7 @@ class QueueScaler(_Metered):
     """No change while the number that it wishes is so close (HPA's, which KEDA drives)."""
     kv_cache_usage: Annotated[float, Field(gt=0, le=1)] | None = None
     """Also track this mean use of the KV blocks; the larger wish counts."""
-    interval_s: Positive = 30.0
+    interval_s: PositiveSeconds = 30.0
     """KEDA's pollingInterval."""
 
 
@@ -92,7 +92,7 @@ class Predictive(_Metered):
     kind: Literal["predictive"]
     requests_per_s_per_replica: Positive
     """What one replica can serve within the SLO."""
-    horizon_s: Positive
+    horizon_s: PositiveSeconds
     """How far ahead; sensibly the time of a cold start."""
     headroom: NonNegative = 0.1
     """Beyond the forecast, as a share of it."""

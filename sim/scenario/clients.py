@@ -4,18 +4,18 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from sim.scenario.base import Block, Count, NonNegative, Positive, Share
+from sim.scenario.base import Block, Count, PositiveSeconds, Seconds, Share
 
 
 class Retry(Block):
     """Try again after a time-out, a refusal (HTTP 503) or a lost connection."""
 
     max_retries: Annotated[int, Field(ge=1, le=100)] = 3
-    backoff_s: NonNegative = 1.0
+    backoff_s: Seconds = 1.0
     """Pause before the first retry."""
     multiplier: Annotated[float, Field(ge=1, le=100)] = 2.0
     """Each later pause is so many times as long."""
-    max_backoff_s: NonNegative = 60.0
+    max_backoff_s: Seconds = 60.0
     jitter: Literal["full", "none"] = "full"
     """full: each pause is drawn uniformly from 0 to its length; none: the pause as it is."""
     budget: Share | None = None
@@ -31,13 +31,13 @@ class Retry(Block):
 class Hedge(Block):
     """Send a second copy of a request that takes long; the first answer counts, the other copy is cancelled."""
 
-    after_s: Positive
+    after_s: PositiveSeconds
 
 
 class Clients(Block):
     """The clients' patience. By default it has no end, and nothing is tried twice."""
 
-    timeout_s: Positive | None = None
+    timeout_s: PositiveSeconds | None = None
     """A client that has no whole answer after this time gives up this try."""
     cancellation: Literal["engine", "none"] = "engine"
     """Where a client's going away ends: engine: the router passes it on and vLLM aborts the request; none: the engine

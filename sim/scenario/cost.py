@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from sim.scenario.base import Block, NonNegative, Positive
+from sim.scenario.base import Block, NonNegative, Positive, Seconds
 from sim.scenario.market import Usd
 
 
@@ -32,9 +32,9 @@ class Cost(Block):
 
     billed_by: Literal["gpu", "node"] = "gpu"
     """gpu: the GPUs that replicas stand on; node: all GPUs of their nodes."""
-    granularity_s: NonNegative = 0.0
+    granularity_s: Seconds = 0.0
     """Each lease is rounded up to a multiple of this; 0: to the nanosecond."""
-    minimum_s: NonNegative = 0.0
+    minimum_s: Seconds = 0.0
     """Shortest time that a lease is billed for."""
     energy: Energy | None = None
     api: Api | None = None

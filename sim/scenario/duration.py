@@ -4,28 +4,28 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from sim.scenario.base import Block, NonNegative, Positive
+from sim.scenario.base import Block, PositiveSeconds, Seconds
 
 
 class FixedDuration(Block):
     """Always the same."""
 
     kind: Literal["fixed"]
-    s: NonNegative
+    s: Seconds
 
 
 class ExponentialDuration(Block):
     """Memoryless."""
 
     kind: Literal["exponential"]
-    mean_s: Positive
+    mean_s: PositiveSeconds
 
 
 class LognormalDuration(Block):
     """Skewed to the right, as start-up times are."""
 
     kind: Literal["lognormal"]
-    median_s: Positive
+    median_s: PositiveSeconds
     sigma: Annotated[float, Field(ge=0, le=3)]
     """Standard deviation of the logarithm: 0.3 puts 95 of 100 within a factor of 1.8 of the median."""
 
@@ -34,8 +34,8 @@ class UniformDuration(Block):
     """Anything between two bounds."""
 
     kind: Literal["uniform"]
-    low_s: NonNegative
-    high_s: Positive
+    low_s: Seconds
+    high_s: PositiveSeconds
 
     @model_validator(mode="after")
     def _ordered(self) -> "UniformDuration":

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from sim.scenario.base import Block, NonNegative, Positive, Share
+from sim.scenario.base import Block, Positive, PositiveSeconds, Seconds, Share
 
 Target = Literal["replica", "gpu", "node", "zone"]
 """replica: its engine process; gpu: one GPU, with the replica on it; node: with all its replicas; zone: all nodes."""
@@ -52,16 +52,16 @@ class Drill(Block):
     kind: Literal["drill"]
     at: Annotated[str, Field(pattern=r"^\d{1,4}:[0-5]\d(:[0-5]\d)?$")] | None = None
     """Hours and minutes (and seconds) since the start of the run: "10:00"."""
-    at_s: NonNegative | None = None
+    at_s: Seconds | None = None
     of: Target
     index: Annotated[int, Field(ge=0, le=1_000_000)] = 0
     """Which of the targets that live then, the oldest first; zones in the order of the scenario. For a gpu: the first
     GPU of that replica."""
     hang: bool = False
     """Of a replica: it hangs instead of crashing."""
-    for_s: Positive | None = None
+    for_s: PositiveSeconds | None = None
     """The target is back and ready exactly so long after; default: as recovery goes."""
-    notice_s: NonNegative | None = None
+    notice_s: Seconds | None = None
     """Of a node: the spot market takes it back. `index` counts the nodes of spot pools without notice; its replicas
     drain, and it goes so long after `at`."""
 

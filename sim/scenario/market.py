@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from sim.scenario.base import Block, Count, NonNegative, Positive
+from sim.scenario.base import Block, Count, NonNegative, Positive, Seconds
 
 Usd = Annotated[float, Field(ge=0, le=1e6)]
 ZoneName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
@@ -44,7 +44,7 @@ class HazardReclaims(Block):
     """Your own, instead of a preset."""
     nodes_per_event: Annotated[float, Field(ge=1, le=1e6)] | None = None
     """Mean number of nodes that one reclaim takes (geometric); default the preset's, else 1."""
-    mean_outage_s: NonNegative | None = None
+    mean_outage_s: Seconds | None = None
     """After a reclaim its zone sells no spot node for a time of this mean (exponential); default the preset's or 0."""
 
     @model_validator(mode="after")
@@ -66,7 +66,7 @@ class TracedReclaims(Block):
     """bamboo: ms,add|remove,node; gcp: date, time, count; parcae: JSON lines; csv: a header, then time_s,nodes."""
     nodes: Count | None = None
     """The recording's peak counts as so many nodes; default as recorded."""
-    start_s: NonNegative = 0.0
+    start_s: Seconds = 0.0
     """Begin at this time of the recording; when it ends, it begins again."""
 
     @model_validator(mode="after")
@@ -85,7 +85,7 @@ class Spot(Block):
     """What may happen to a pool on the spot market."""
 
     reclaims: Reclaims
-    notice_s: NonNegative = 120.0
+    notice_s: Seconds = 120.0
     """From the notice to the end of the node, in which replicas drain: AWS 120 s, GCP and Azure 30 s."""
     over_provision: Annotated[int, Field(ge=0, le=10_000)] = 0
     """Replicas to run beyond the pool's number (SkyServe's N_extra)."""

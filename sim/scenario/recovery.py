@@ -4,14 +4,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from sim.scenario.base import Block, Count, NonNegative, Positive
+from sim.scenario.base import Block, Count, PositiveSeconds, Seconds
 from sim.scenario.duration import Duration
 
 
 class Health(Block):
     """The router's check of each replica."""
 
-    period_s: Positive = 10.0
+    period_s: PositiveSeconds = 10.0
     failures: Annotated[int, Field(ge=1, le=1000)] = 3
     """Failed checks in a row after which a replica is taken out (ejected); its open requests fail then."""
     successes: Annotated[int, Field(ge=1, le=1000)] = 1
@@ -24,13 +24,13 @@ class Recovery(Block):
     """Kubernetes' defaults (1.32): a silent node is noticed after 50 s, its pods are replaced 300 s later."""
 
     health: Health = Health()
-    node_grace_s: NonNegative = 50.0
+    node_grace_s: Seconds = 50.0
     """node-monitor-grace-period: 50 s since Kubernetes 1.32, 40 s before."""
-    toleration_s: NonNegative = 300.0
+    toleration_s: Seconds = 300.0
     """tolerationSeconds of node.kubernetes.io/unreachable."""
-    restart_s: NonNegative = 0.0
+    restart_s: Seconds = 0.0
     """From a crash to the new process; a container that crashes again within 10 minutes waits 10 s, 20 s, ... 300 s."""
-    drain_s: NonNegative = 120.0
+    drain_s: Seconds = 120.0
     """Longest time that a replica that is scaled in may finish what it has."""
     repair: Duration | None = None
     """A failed node or GPU is back after this time. Default: rented nodes are replaced by new ones, reserved and owned

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from sim.scenario.base import Block, Positive
+from sim.scenario.base import Block, PositiveSeconds
 from sim.scenario.duration import Duration
 
 
@@ -29,11 +29,11 @@ class Startup(Block):
     """torch.compile and CUDA graphs."""
     warm: Duration | None = None
     """Profiling, KV cache, warm-up."""
-    store_gb_per_s: Positive | None = None
+    store_gb_per_s: PositiveSeconds | None = None
     """Link from the weight store to the whole fleet, 1e9 bytes a second, shared fairly by all that load at once."""
-    node_gb_per_s: Positive | None = None
+    node_gb_per_s: PositiveSeconds | None = None
     """Most that one replica can take from the store."""
-    disk_gb_per_s: Positive | None = None
+    disk_gb_per_s: PositiveSeconds | None = None
     """Reading weights that the node has already."""
     cold: bool = Field(default=False)
     """The fleet starts at 0 s from nothing; otherwise it is ready then."""

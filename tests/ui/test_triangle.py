@@ -106,9 +106,7 @@ def test_frontier_and_answer_are_the_studys(page, own) -> None:
 def test_stress_table_of_the_selected_design(page, own) -> None:
     told = page.dataframe[0].value
     assert list(told["Stress"]) == [kept.stress for kept in own.flexibility.kept]
-    shares = [
-        f"{100 * kept.share.mean:.1f}" if kept.applies else "-" for kept in own.flexibility.kept
-    ]
+    shares = [f"{100 * kept.share.mean:.1f}" if kept.applies else "-" for kept in own.flexibility.kept]
     assert [text.split(" ±")[0] for text in told["Goodput kept, %"]] == shares
 
 

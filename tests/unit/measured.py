@@ -190,7 +190,7 @@ def replicate(case: Scenario, truth: Efficiency, replication: int = 0) -> Replic
         model = steptime.physics(one.model, one.gpu, one.layout, one.engine, one.defaults, truth)
         cost = model.cost(one.defaults.max_num_batched_tokens, one.defaults.max_num_seqs)
         deployments.append(replace(one, step_time=model, cost=cost))
-    return serve(case, deployments, draw(case, case.run.seed, replication, Path()), 0)
+    return serve(case, deployments, draw(case, case.run.seed, replication, Path()), 0, Path())
 
 
 def write_run(folder: Path, case: Scenario, truth: Efficiency, replication: int = 0, **server: object) -> Path:

@@ -86,6 +86,7 @@ def test_vllm_has_every_flag_that_a_scenario_can_state(flags):
         "max_model_len": 64,
         "max_num_batched_tokens": 64,
         "max_num_seqs": 64,
+        "max_num_queued_reqs": 64,
         "gpu_memory_utilization": 0.5,
         "kv_cache_memory_bytes": 1 << 30,
         "num_gpu_blocks_override": 64,

@@ -97,7 +97,8 @@ sys.meta_path.insert(0, Absent())
 import calibrate, harness, sim, ui
 for package in (calibrate, harness, sim, ui):
     for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
-        importlib.import_module(module.name)
+        if not module.name.startswith("ui.app."):  # which is the browser app itself
+            importlib.import_module(module.name)
 """,
     )
 

@@ -19,7 +19,7 @@ _FAR = 0.55
 
 def size(score: float) -> float:
     """Pixels of a marker by its weighted score: the area grows with it."""
-    return 4 + 12 * max(score, 0.0) ** 0.5
+    return 4 + 12 * float(max(score, 0.0) ** 0.5)
 
 
 def ternary(all_: Sequence[Standing], weights: Sequence[float], selected: str | None) -> Figure:

@@ -31,7 +31,8 @@ def main() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     with suppress(OSError):
         os.nice(5)  # pages come first
-    _send(answers, ("ready", _warm_up()))
+    _warm_up()
+    _send(answers, ("ready", None))
     while True:
         try:
             function, args = pickle.load(calls)

@@ -56,5 +56,6 @@ def _refuse_taken(host: str, port: int) -> None:
             taken.bind(address)
     except OSError as error:
         raise InputError(
-            f"--host {host} --port {port}: cannot be listened on ({error.strerror}), expected a free port of this machine"
+            f"--host {host} --port {port}: cannot be listened on ({error.strerror}), "
+            "expected a free port of this machine"
         ) from None

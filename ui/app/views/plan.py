@@ -235,11 +235,11 @@ def cheapest(own: Point | None, plans: Sequence[Answer]) -> None:
         st.markdown("No cheaper fleet meets the SLO.")
     for number, move in enumerate(found):
         one = move.answer
-        words, button = st.columns([5, 1], vertical_alignment="center")
+        text, button = st.columns([5, 1], vertical_alignment="center")
         sign = "saves" if move.usd_per_hour < 0 else "costs"
         dollars = escape(numbers.usd(abs(move.usd_per_hour)))
         share = numbers.plus_minus(move.good_share.scaled(100), 1, signed=True)
-        words.markdown(f"**{named(move.answer)}** {sign} {dollars} an hour; goodput {share} percentage points.")
+        text.markdown(f"**{named(move.answer)}** {sign} {dollars} an hour; goodput {share} percentage points.")
         button.button(
             "Use it",
             key=f"move_{number}",
