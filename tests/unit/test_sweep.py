@@ -242,7 +242,7 @@ def test_a_sweep_killed_at_any_point_ends_with_the_same_bytes(tmp_path, swept, s
     path = write(tmp_path)
     rng = random.Random(seed)
     limits = [0.3, *(rng.uniform(1.5, 5) for _ in range(3)), None]
-    for limit in limits:
+    for kills, limit in enumerate(limits):  # noqa: B007 (counted, and read after the loop)
         sweep = driver(path, "out")
         try:
             sweep.communicate(timeout=limit)
