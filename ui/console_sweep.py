@@ -29,14 +29,16 @@ _TITLES = {
 }
 _LATENCY = re.compile(r"(p[0-9.]+|mean|median|std)_([a-z0-9]+)_ms")
 _CHEAP = "usd_per_1k_good_requests"
+_PAIRED = "paired: replication by replication, both serve the same requests; ±: 95 % interval of the mean difference"
 
 
 def render(study: Study, designs: Sequence[Variation], results: Sequence[Result]) -> Group:
-    """Lay a study out."""
+    """Lay a study out; designs that failed have no differences, their sentences stand at the end."""
     keys = _measures(study, results)
-    parts: list[Table | Text] = [_designs(study, designs, results, keys), _cheapest(designs, results)]
-    if any(one.baseline is not None for one in designs):
-        parts.append(_differences(designs, results, keys))
+    parts: list[Table | Text] = [_designs(study, designs, results, keys), _replications(results)]
+    parts.append(_cheapest(designs, results))
+    if any(one.baseline is not None and isinstance(r, Evaluation) for one, r in zip(designs, results, strict=True)):
+        parts += [_differences(designs, results, keys), Text(_PAIRED, "dim")]
     parts.append(_failures(designs, results))
     return Group(*(part for part in parts if part))
 
@@ -58,12 +60,15 @@ def _designs(study: Study, designs: Sequence[Variation], results: Sequence[Resul
         found = intervals(result)
         shown = [_value(found.get(key, {}), key) for key in keys]
         table.add_row(*_names(number, design), Text(verdict or "-", COLOURS.get(verdict, "")), *shown)
-    counts = {one.summary["replications"] for one in results if isinstance(one, Evaluation)}
     table.title = f"{study.name}: {len(designs)} designs"
-    table.caption = "one replication, so no intervals"
-    if counts != {1}:
-        table.caption = f"±: 95 % interval of the mean of {' or '.join(map(str, sorted(counts)))} replications"
     return table
+
+
+def _replications(results: Sequence[Result]) -> Text:
+    counts = {one.summary["replications"] for one in results if isinstance(one, Evaluation)}
+    if counts == {1}:
+        return Text("one replication, so no intervals", "dim")
+    return Text(f"±: 95 % interval of the mean of {' or '.join(map(str, sorted(counts)))} replications", "dim")
 
 
 def _cheapest(designs: Sequence[Variation], results: Sequence[Result]) -> Text:
@@ -92,9 +97,6 @@ def _differences(designs: Sequence[Variation], results: Sequence[Result], keys: 
     """Differences of the designs from the one that each is compared with."""
     table = _table(_titles(designs), ["less"], [_title(key) for key in keys])
     table.title = "\nAgainst the baseline"
-    table.caption = (
-        "paired: replication by replication, both serve the same requests; ±: 95 % interval of the mean difference"
-    )
     for number, (design, one) in enumerate(zip(designs, results, strict=True)):
         if design.baseline is None or isinstance(one, Failed):
             continue
@@ -132,7 +134,6 @@ def _failures(designs: Sequence[Variation], results: Sequence[Result]) -> Text:
 
 def _table(*titles: Sequence[str]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim", title_justify="left", title_style="bold")
-    table.caption_justify, table.caption_style = "left", "dim"
     for title in (title for part in titles for title in part):
         table.add_column(title, overflow="fold")
     return table
