@@ -1,0 +1,1 @@
+"""The article's claims, each answered by measurement: definition, number, interval, verdict."""

@@ -1,0 +1,7 @@
+"""Claims on memory."""
+
+from collections.abc import Mapping
+
+from sim.audit.influence import Answerer
+
+ANSWERS: Mapping[str, Answerer] = {}

@@ -1,0 +1,7 @@
+"""Claims on replicas."""
+
+from collections.abc import Mapping
+
+from sim.audit.influence import Answerer
+
+ANSWERS: Mapping[str, Answerer] = {}
