@@ -1,0 +1,158 @@
+"""A server of the app and the system's Chromium, for what only pixels can prove; the fixtures are in conftest.py.
+
+    with open_tab(chromium, f"{server}/triangle?{small()}", width=390, scheme="dark") as tab:
+        tab.settle()
+        assert tab.page.locator("h2").first.inner_text() == "..."
+        same_as_golden(tab, "triangle-390-dark")
+
+Leaving the `with` asserts what holds for every page: no exception, nothing on the console, no host but this machine.
+"""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode, urlsplit
+
+from PIL import Image, ImageChops
+
+from tests.ui.app import SMALL
+from ui.app import whatif
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, ConsoleMessage, Page
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+NO_CHROMIUM = "there is no Chromium on this machine: scripts/browser.sh installs it"
+SIZES = ((1440, 900), (1024, 768), (390, 844))
+PATIENCE_MS = 120_000
+MAIN = "[data-testid=stMainBlockContainer]"
+GOLDEN = Path(__file__).parents[1] / "golden" / "ui"
+TOLERANCE = 0.01
+"""Share of a screenshot's pixels that may look different from the golden one."""
+_SERVE = "import sys; from ui.cli import main; sys.exit(main(['ui', '--port', sys.argv[1]]))"
+
+
+def small(text: str = SMALL, **parameters: str) -> str:
+    """What follows the "?" of a link to a scenario that takes milliseconds."""
+    return urlencode({"preset": "opened", "scenario": whatif.pack(text), **parameters})
+
+
+@contextmanager
+def serving(port: int) -> Iterator[str]:
+    """`trilemma ui` as a user starts it; yields its address."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", _SERVE, str(port)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    try:
+        assert process.stdout.readline().startswith("Trilemma is at http://localhost:")
+        yield f"http://127.0.0.1:{port}"
+        assert process.poll() is None, "the server has ended"
+    finally:
+        process.terminate()
+        process.communicate()
+
+
+@dataclass
+class Tab:
+    """A browser tab, and what it complained of and asked for."""
+
+    page: "Page"
+    problems: list[str] = field(default_factory=list)
+    hosts: set[str] = field(default_factory=set)
+
+    def settle(self) -> None:
+        """Wait until the page has its answers: no Cancel, no skeleton, no script at work."""
+        self.page.locator(
+            "[data-testid=stMainBlockContainer] h1, [data-testid=stMainBlockContainer] h2"
+        ).first.wait_for(timeout=PATIENCE_MS)
+        self.page.wait_for_function(
+            """() => !document.querySelector('[data-testid=stSkeleton], [data-testid=stStatusWidget]')
+                && ![...document.querySelectorAll('button')].some(one => one.innerText.trim() === 'Cancel')""",
+            timeout=PATIENCE_MS,
+        )
+        self.page.wait_for_timeout(400)  # the last chart is drawn after its data has come
+
+    def headline(self) -> str:
+        """What the page says first."""
+        return self.page.locator(f"{MAIN} h2").first.inner_text()
+
+    def whole(self) -> bytes:
+        """A picture of all of the page, not just of what the window shows."""
+        size = self.page.viewport_size
+        height = self.page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
+        self.page.set_viewport_size({"width": size["width"], "height": max(height, size["height"])})
+        self.page.wait_for_timeout(600)
+        picture = self.page.screenshot()
+        self.page.set_viewport_size(size)
+        return picture
+
+    def heard(self, message: "ConsoleMessage") -> None:
+        """Keep what the console says is wrong."""
+        if message.type in {"error", "warning"} and not _of_streamlits_search(message.location["url"]):
+            self.problems.append(f"{message.type}: {message.text} ({message.location['url']})")
+
+    def asked(self, url: str) -> None:
+        """Keep whom the page talks to."""
+        if (host := urlsplit(url).hostname) is not None:
+            self.hosts.add(host)
+
+
+def _of_streamlits_search(url: str) -> bool:
+    """Opened at /triangle, Streamlit's page first looks for its server below /triangle/, where it is not: two 404."""
+    return urlsplit(url).path.split("/", 2)[-1] in {"_stcore/health", "_stcore/host-config"}
+
+
+@contextmanager
+def open_tab(
+    chromium: "Browser", url: str, *, width: int = 1440, height: int = 900, scheme: str = "light"
+) -> Iterator[Tab]:
+    """Open a page, and when done assert what holds for every page."""
+    context = chromium.new_context(
+        viewport={"width": width, "height": height},
+        color_scheme=scheme,
+        reduced_motion="reduce",
+        accept_downloads=True,
+    )
+    tab = Tab(context.new_page())
+    tab.page.on("console", tab.heard)
+    tab.page.on("pageerror", lambda error: tab.problems.append(f"page error: {error}"))
+    tab.page.on("request", lambda request: tab.asked(request.url))
+    tab.page.on("websocket", lambda socket: tab.asked(socket.url))
+    try:
+        tab.page.goto(url)
+        yield tab
+        assert tab.page.locator("[data-testid=stException]").count() == 0
+        assert tab.problems == []
+        assert tab.hosts == {"127.0.0.1"}
+    finally:
+        context.close()
+
+
+def scrolls_sideways(page: "Page") -> bool:
+    """Whether the page, or its main part, is wider than the window."""
+    return page.evaluate(
+        """() => [document.documentElement, document.querySelector('[data-testid=stMain]')]
+            .some(one => one.scrollWidth > one.clientWidth + 1)"""
+    )
+
+
+def same_as_golden(tab: Tab, name: str) -> None:
+    """Hold the whole page, at half its size, against its golden picture; where there is none, leave one to look at."""
+    path, fresh = GOLDEN / f"{name}.png", GOLDEN / f"{name}.new.png"
+    GOLDEN.mkdir(exist_ok=True)
+    fresh.write_bytes(tab.whole())
+    with Image.open(fresh) as picture:
+        shown = picture.convert("RGB").resize((picture.width // 2, picture.height // 2), Image.Resampling.BOX)
+    shown.quantize(64).save(fresh, optimize=True)
+    assert path.exists(), f"look at {fresh}, and if it is good, make it {path.name}"
+    with Image.open(path) as golden:
+        assert golden.size == shown.size, f"{fresh} has another size than the golden one"
+        apart = ImageChops.difference(golden.convert("RGB"), shown).convert("L").point(lambda level: 255 * (level > 48))
+    share = apart.histogram()[255] / (apart.width * apart.height)
+    assert share <= TOLERANCE, f"{100 * share:.1f} % of {fresh} looks different"
+    fresh.unlink()
