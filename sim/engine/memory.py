@@ -31,6 +31,8 @@ class EngineLimits:
     reserve_full_isl: bool = True
     watermark: float = 0.0
     async_scheduling: bool = True
+    index_hit: float = 0.0
+    """Share of a new prompt's leading full blocks that is loaded from an index service instead of computed."""
 
 
 def lay_out(
@@ -108,6 +110,7 @@ def _replicas(chosen: Sequence[EngineLimits], kinds: Sequence[int]) -> NDArray[n
         row["by_priority"], row["chunked"] = one.priority, one.enable_chunked_prefill
         row["caching"], row["reserve_full"] = one.enable_prefix_caching, one.reserve_full_isl
         row["asynchronous"], row["cost"] = one.async_scheduling, kind
+        row["index_ppm"] = round(one.index_hit * 1_000_000)
         row["first_waiting"] = row["last_waiting"] = NIL
         block, seat, bucket = block + one.num_gpu_blocks, seat + one.max_num_seqs, bucket + buckets
     return replicas

@@ -38,6 +38,7 @@ def pack(
             at += len(flat)
         row["num_knots"] = len(cost.knots)
         row["pair_fs"] = cost.pair_fs
+        row["load_fs"], row["load_block_fs"] = cost.load_fs, cost.load_block_fs
         row["overlap"] = cost.overlap
     return rows, np.concatenate(parts)
 

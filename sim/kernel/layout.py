@@ -78,6 +78,8 @@ PLAN = np.dtype(
         ("entries", np.int32),
         ("tokens", np.int32),
         ("preempted", np.int32),
+        ("loads", np.int64),  # admitted requests that load KV blocks from an index service
+        ("loaded_blocks", np.int64),
         ("duration_ns", np.int64),
         ("device_fs", np.int64),
         ("prefill_tokens", np.int64),  # the step's sums: see sim.steptime.shape
@@ -110,6 +112,7 @@ REPLICA = np.dtype(
         ("reserve_full", np.int64),
         ("asynchronous", np.int64),
         ("cost", np.int64),
+        ("index_ppm", np.int64),  # share of a prompt's full blocks that an index service has, in millionths
         # state
         ("free_blocks", np.int64),
         ("running", np.int64),
@@ -152,7 +155,7 @@ COST = np.dtype(
         (name, np.int64)
         for name in (
             "mixed", "decode", "attention", "slope", "sampled", "host", "comm_mixed", "comm_decode", "weights",
-            "knots", "num_knots", "pair_fs", "overlap",
+            "knots", "num_knots", "pair_fs", "load_fs", "load_block_fs", "overlap",
         )
     ]
 )  # fmt: skip

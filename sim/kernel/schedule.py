@@ -127,6 +127,12 @@ def _schedule_running(state, r, slot, budget, threshold):
 
 
 @compiled
+def _indexed(replica, prompt_tokens):
+    """Leading blocks of a prompt that the KV index service has; at least one token is left to compute."""
+    return (prompt_tokens - 1) // replica.block_size * replica.index_ppm // 1_000_000
+
+
+@compiled
 def _admit(state, r, slot, request, budget, threshold, now):
     """Admit one waiting request if blocks and budget allow; returns its tokens, 0 if not (held_by says why)."""
     replica = state.replicas[r]
@@ -134,7 +140,8 @@ def _admit(state, r, slot, request, budget, threshold, now):
     known = row.prompt_tokens + row.produced
     seat = state.running[replica.first_seat + replica.running]  # the one it will get
     hit = prefix_hit(state, replica, row.content, known, seat)
-    computed = hit * replica.block_size
+    loaded = max(_indexed(replica, row.prompt_tokens) - hit, 0)
+    computed = (hit + loaded) * replica.block_size
     tokens = known - computed
     if 0 < threshold < tokens:
         tokens = threshold
@@ -167,7 +174,7 @@ def _admit(state, r, slot, request, budget, threshold, now):
         row.cached_tokens = computed
         if replica.caching:
             replica.prefix_queries += known
-            replica.prefix_hits += computed
+            replica.prefix_hits += hit * replica.block_size
     row.last_scheduled_ns = now
     row.status = RUNNING
     plan = state.plans[r, slot]
@@ -175,6 +182,9 @@ def _admit(state, r, slot, request, budget, threshold, now):
     entry.request = request
     entry.tokens = tokens
     plan.entries += 1
+    if loaded > 0:
+        plan.loads += 1
+        plan.loaded_blocks += loaded
     return tokens
 
 
@@ -228,6 +238,7 @@ def _close(state, r, slot):
     if plan.tokens > 0:
         cost = state.costs[replica.cost]
         plan.device_fs = device_fs(state.tables, cost, prefill_tokens, pairs, decodes, context, sampled)
+        plan.device_fs += cost.load_fs * plan.loads + cost.load_block_fs * plan.loaded_blocks
         plan.duration_ns = duration_ns(state.tables, cost, plan.device_fs, prefill_seqs + decodes)
 
 
@@ -239,6 +250,8 @@ def schedule(state, r, slot, now):
     plan.entries = 0
     plan.preempted = 0
     plan.tokens = 0
+    plan.loads = 0
+    plan.loaded_blocks = 0
     replica.held_by = NOTHING
     threshold = replica.long_prefill if replica.running + replica.waiting > 1 else 0
     budget = _schedule_running(state, r, slot, replica.budget, threshold)

@@ -43,6 +43,10 @@ class StepCost(NamedTuple):
     """int64[T + 1]: the part of mixed_fs spent in collectives."""
     comm_decode_fs: Table
     """int64[S + 1]: the part of decode_fs spent in collectives."""
+    load_fs: int = 0
+    """Device time by request whose leading KV blocks are loaded from an index service: the latency of asking."""
+    load_block_fs: int = 0
+    """The same by block loaded."""
 
 
 class StepTimeModel(Protocol):
@@ -79,12 +83,12 @@ def device_fs(cost: StepCost, shape: StepShape) -> int:
     return int(fs)
 
 
-def step_ns(cost: StepCost, shape: StepShape) -> int:
+def step_ns(cost: StepCost, shape: StepShape, load_fs: int = 0) -> int:
     """Time of one step in nanoseconds: device and host joined; at least 1 ns, so that a step always moves the clock.
 
-    sim/kernel holds the compiled twin.
+    `load_fs`: device time that loading KV blocks takes before. sim/kernel holds the compiled twin.
     """
-    device = device_fs(cost, shape)
+    device = device_fs(cost, shape) + load_fs
     host = int(cost.host_fs[shape.prefill_seqs + shape.decode_seqs])
     fs = max(device, host) if cost.overlap else device + host
     return max(fs // FS_PER_NS, 1)

@@ -22,6 +22,8 @@ class Config:
     """scheduler_reserve_full_isl"""
     watermark: float = 0.0
     async_scheduling: bool = False
+    index_ppm: int = 0
+    """Millionths of a prompt's full blocks, the leading ones, that a KV connector's index service has."""
 
     @property
     def watermark_blocks(self) -> int:

@@ -92,11 +92,16 @@ def step_shape(chunks: Sequence[Chunk]) -> StepShape:
     return StepShape(
         prefill_tokens=sum(chunk.tokens for chunk in prefill),
         prefill_seqs=len(prefill),
-        prefill_pairs=sum(n * c + n * (n + 1) // 2 for _, n, c, _ in prefill),
+        prefill_pairs=sum(one.tokens * one.computed + one.tokens * (one.tokens + 1) // 2 for one in prefill),
         decode_seqs=len(decode),
         context_tokens=sum(chunk.computed + 1 for chunk in decode),
         sampled=sum(chunk.samples for chunk in chunks),
     )
+
+
+def load_fs(cost: StepCost, chunks: Sequence[Chunk]) -> int:
+    """What a batch loads through the KV connector, one request after the other, before it computes."""
+    return sum(cost.load_fs + chunk.loaded * cost.load_block_fs for chunk in chunks if chunk.loaded)
 
 
 class NaiveEngine:
@@ -143,7 +148,8 @@ class NaiveEngine:
             if scheduler.unfinished():
                 planned, preempted = self._schedule(scheduler, now(env))
             if planned:
-                took = step_ns(self.cost, step_shape(scheduler.in_flight[-1]))
+                chunks = scheduler.in_flight[-1]
+                took = step_ns(self.cost, step_shape(chunks), load_fs(self.cost, chunks))
                 device_free = max(now(env), device_free) + took
                 ends.append(device_free)
             if len(ends) == depth or (ends and not planned):

@@ -59,6 +59,7 @@ def engines(config: Config, reqs: Sequence[Req], cost: StepCost | None = None, r
         reserve_full_isl=config.reserve_full_isl,
         watermark=config.watermark,
         async_scheduling=config.async_scheduling,
+        index_hit=config.index_ppm / 1_000_000,
     )
     if cost is None:
         cost = free_cost(config.max_num_batched_tokens, config.max_num_seqs)

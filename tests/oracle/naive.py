@@ -110,6 +110,8 @@ class Chunk(NamedTuple):
     """Tokens computed before."""
     samples: bool
     """Whether the step yields an output token."""
+    loaded: int = 0
+    """Blocks that this step loads through the KV connector before it computes."""
 
 
 class NaiveScheduler:
@@ -143,6 +145,7 @@ class NaiveScheduler:
             threshold = 0  # the sole request starves nobody
         plan: dict[State, int] = {}
         cached: list[tuple[int, int]] = []
+        loaded: dict[State, int] = {}
         preempted: list[State] = []
 
         index = 0
@@ -172,25 +175,29 @@ class NaiveScheduler:
             state = self.waiting[0]
             assert state.stale == 0, "with two batches in flight a preempted request's outputs are back by now"
             hit = self._prefix_hit(state)
-            computed = len(hit) * config.block_size
+            external = max(self._external(state) - len(hit), 0)
+            computed = (len(hit) + external) * config.block_size
             tokens = state.known - computed
             if 0 < threshold < tokens:
                 tokens = threshold
             if tokens > budget and not config.enable_chunked_prefill:
                 break
             tokens = min(tokens, budget)
-            if not self._admit(state, hit, tokens):
+            if not self._admit(state, hit, computed, tokens):
                 break  # head of line: nobody behind is tried
             self.waiting.popleft()
             self.running.append(state)
             state.running = True
             state.computed = computed
             cached.append((state.req.id, computed))
+            loaded[state] = external
             plan[state] = tokens
             budget -= tokens
 
         if plan:
-            self.in_flight.append([self._advance(state, tokens) for state, tokens in plan.items()])
+            self.in_flight.append(
+                [self._advance(state, tokens, loaded.get(state, 0)) for state, tokens in plan.items()]
+            )
         return Step(
             call,
             scheduled=tuple((state.req.id, tokens) for state, tokens in plan.items()),
@@ -203,7 +210,7 @@ class NaiveScheduler:
 
     def update(self) -> tuple[int, ...]:
         finished = []
-        for state, tokens, _, samples in self.in_flight.popleft():
+        for state, tokens, _, samples, _ in self.in_flight.popleft():
             stale = state.stale > 0
             state.in_flight -= tokens
             state.stale -= tokens if stale else 0
@@ -224,14 +231,14 @@ class NaiveScheduler:
         last = state.req.prompt_tokens + state.req.max_tokens
         return state.placeholders > 0 and state.computed + 2 - state.placeholders >= last
 
-    def _advance(self, state: State, tokens: int) -> Chunk:
+    def _advance(self, state: State, tokens: int, loaded: int) -> Chunk:
         before = state.computed
         state.computed += tokens
         state.in_flight += tokens
         samples = state.computed >= state.known + state.placeholders
         if samples and self.config.async_scheduling:
             state.placeholders += 1
-        return Chunk(state, tokens, before, samples)
+        return Chunk(state, tokens, before, samples, loaded)
 
     def _victim(self) -> State:
         if self.config.policy == "priority":
@@ -280,6 +287,12 @@ class NaiveScheduler:
                 hit.append(block)
         return hit
 
+    def _external(self, state: State) -> int:
+        """Blocks that a KV connector finds (get_num_new_matched_tokens, loaded in the step itself): of the prompt only,
+        and never its last token, whose logits are needed."""
+        full = (state.req.prompt_tokens - 1) // self.config.block_size
+        return full * self.config.index_ppm // 1_000_000
+
     def _grow(self, state: State, tokens: int) -> bool:
         """allocate_slots for a running request."""
         need = max(self._blocks(state.computed + tokens) - len(state.blocks), 0)
@@ -289,10 +302,10 @@ class NaiveScheduler:
         self._register(state, state.computed + tokens)
         return True
 
-    def _admit(self, state: State, hit: list[Block], tokens: int) -> bool:
+    def _admit(self, state: State, hit: list[Block], computed: int, tokens: int) -> bool:
         """allocate_slots for a waiting request."""
         config = self.config
-        end = len(hit) * config.block_size + tokens
+        end = computed + tokens
         idle_hits = sum(block.users == 0 for block in hit)
         watermark = config.watermark_blocks if self.running else 0
         fit = state.known if config.reserve_full_isl else end

@@ -1,5 +1,6 @@
 """The compiled engine equals the naive one-event-a-step engine, to the nanosecond."""
 
+from dataclasses import replace
 from random import Random
 
 import numpy as np
@@ -34,6 +35,8 @@ def random_cost(rng: Random, tokens: int, seqs: int) -> StepCost:
         overlap=rng.random() < 0.5,
         comm_mixed_fs=np.zeros(tokens + 1, np.int64),
         comm_decode_fs=np.zeros(seqs + 1, np.int64),
+        load_fs=rng.randrange(10**12),
+        load_block_fs=rng.randrange(10**11),
     )
 
 
@@ -42,11 +45,12 @@ def random_cost(rng: Random, tokens: int, seqs: int) -> StepCost:
 def test_the_engine_equals_the_naive_one(seed: int) -> None:
     """Every request's times, cache hits and preemptions, and all inter-token latencies.
 
-    The cases starve KV blocks, share prefixes, tie arrivals, mix priorities and stop by EOS; the world interrupts the
-    compiled engine at arbitrary instants.
+    The cases starve KV blocks, share prefixes, tie arrivals, mix priorities, stop by EOS and load KV from an index
+    service; the world interrupts the compiled engine at arbitrary instants.
     """
     rng = Random(seed)
     config, reqs = random_case(rng)
+    config = replace(config, index_ppm=rng.choice([0, 0, rng.randrange(1_000_000), 1_000_000]))
     longest = max(req.prompt_tokens + req.output_tokens for req in reqs)
     assume(longest <= (config.num_gpu_blocks - 1) * config.block_size)  # else vLLM may try for ever, and so do both
     cost = random_cost(rng, config.max_num_batched_tokens, config.max_num_seqs)
