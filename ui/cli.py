@@ -7,7 +7,7 @@ Exit codes: 0 fine, 1 a measurement or runs of a campaign failed, 2 usage or bad
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -168,6 +168,29 @@ def report(
     from ui.commands.report import report
 
     report(run, out)
+
+
+@app.command()
+def audit(
+    *,
+    claims: Annotated[
+        list[str] | None, typer.Option("--claim", metavar="C13", help="Only this claim; may be repeated.")
+    ] = None,
+    language: Annotated[Literal["en", "zh"], typer.Option("--lang", help="Of what is printed.")] = "en",
+    json_to: Annotated[
+        str | None, typer.Option("--json", metavar="FILE", help="Write the answers as JSON; - for stdout.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write Markdown and HTML here; default runs/audit for all claims together."),
+    ] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes; default one a core.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
+) -> None:
+    """Test the claims of the article on the impossible triangle."""
+    from ui.commands.audit import audit
+
+    audit(claims or (), language=language, json_to=json_to, out=out, workers=workers, quiet=quiet)
 
 
 @app.command("ui")

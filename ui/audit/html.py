@@ -1,0 +1,107 @@
+"""The audit as one HTML file that opens offline, with figures and without scripts."""
+
+from collections.abc import Sequence
+from html import escape
+
+from sim.audit.answer import Answer
+from ui.audit.svg import curves, forest
+from ui.audit.words import (
+    HOLDS,
+    RESTS,
+    RULE,
+    TEXT,
+    VERDICTS,
+    Language,
+    counts,
+    headline,
+    influence,
+    interval,
+    span,
+    verdict,
+)
+from ui.htmlstyle import STYLE
+
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+_MORE = """
+svg { width: 100%; max-width: 720px; height: auto; display: block; margin: .6em 0; font-size: 12px; }
+svg text { fill: var(--text); } svg .grid { stroke: var(--line); } svg .claimed { fill: #E69F00; fill-opacity: .35; }
+svg path.ours { stroke: #0072B2; stroke-width: 3; } svg circle.ours { fill: #0072B2; }
+td { white-space: normal; text-align: left; vertical-align: top; } th { text-align: left; }
+blockquote { margin: .5em 0; padding: .2em 1em; border-left: 4px solid var(--line); }
+.verdict { border-radius: 4px; padding: .1em .5em; background: var(--panel); font-weight: 600; }
+.supported { color: var(--green); } .contradicted, .inconsistent { color: var(--red); }
+.conditional, .unsupported { color: var(--yellow); } a { color: inherit; }
+"""
+
+
+def html(answers: list[Answer], language: Language) -> str:
+    """Write it; the same answers give the same bytes."""
+    text = TEXT[language]
+    rows = [
+        (
+            f'<a href="#{one.claim.id}">{one.claim.id}</a>',
+            escape(one.claim.claimed_words),
+            escape(headline(one, language)),
+            _verdict(one, language),
+        )
+        for one in answers
+    ]
+    body = [
+        f"<h1>{text['title']}</h1>",
+        f"<p>{text['intro']}</p>",
+        f"<p>{counts(answers, language)}</p>",
+        _table((text["claim"], text["article"], text["ours"], text["verdict"]), rows),
+        f"<h2>{text['rule']}</h2>",
+        "<ol>" + "".join(f"<li>{escape(one)}</li>" for one in RULE[language]) + "</ol>",
+        *(_claim(one, language) for one in answers),
+    ]
+    tag = "zh-Hans" if language == "zh" else "en"
+    return (
+        f'<!doctype html>\n<html lang="{tag}">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<meta name="color-scheme" content="light dark">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
+        f"<title>{text['title']}</title>\n<style>{STYLE}{_MORE}</style>\n</head>\n<body>\n"
+        + "\n".join(body)
+        + "\n</body>\n</html>\n"
+    )
+
+
+def _claim(one: Answer, language: Language) -> str:
+    text, claim, evidence = TEXT[language], one.claim, one.evidence
+    rows = [
+        (
+            escape(getattr(reading.words, language)),
+            RESTS[language][reading.rests],
+            span(reading.claimed, language),
+            escape(f"{interval(reading.ours, language)} {reading.unit}".rstrip()),
+            "-" if reading.claimed is None else HOLDS[language][reading.holds],
+        )
+        for reading in evidence.readings
+    ]
+    moved = [influence(one, found, language) for found in one.matters] or [text["nothing"]]
+    parts = [
+        f'<h2 id="{claim.id}">{claim.id} {_verdict(one, language)}</h2>',
+        f"<blockquote>{escape(getattr(claim.sentence, language))}</blockquote>",
+        f"<p><b>{text['definition']}.</b> {escape(getattr(claim.definition, language))}</p>",
+        _table((text["reading"], text["rests"], text["claimed"], text["ours"], text["verdict"]), rows),
+        forest(evidence.readings, language),
+        "" if evidence.figure is None else curves(evidence.figure, language),
+        f"<p><b>{text['matters']}.</b></p><ul>{''.join(f'<li>{escape(line)}</li>' for line in moved)}</ul>",
+        f"<p><b>{text['true_if']}.</b> {escape(one.true_if(language))}</p>",
+    ]
+    if claim.later is not None:
+        parts.append(f"<p><b>{text['later']}.</b> {escape(getattr(claim.later, language))}</p>")
+    return "\n".join(part for part in parts if part)
+
+
+def _verdict(one: Answer, language: Language) -> str:
+    name = VERDICTS[language][one.ruling.verdict]
+    told = verdict(one, language).removeprefix(name)
+    return f'<span class="verdict {one.ruling.verdict.value}">{name}</span>{escape(told)}'
+
+
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    heads = "".join(f"<th>{one}</th>" for one in head)
+    cells = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
+    return f'<div class="wide"><table><thead><tr>{heads}</tr></thead><tbody>{cells}</tbody></table></div>'

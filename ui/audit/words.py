@@ -1,0 +1,181 @@
+"""The audit's own words in both languages, and how its numbers are written."""
+
+from collections.abc import Mapping
+from typing import Literal, get_args
+
+from sim.audit.answer import Answer
+from sim.audit.claim import Span
+from sim.audit.evidence import Reading, Rests
+from sim.audit.influence import Influence
+from sim.audit.verdict import Verdict
+from sim.stats import Interval
+
+Language = Literal["en", "zh"]
+LANGUAGES: tuple[Language, ...] = get_args(Language)
+
+VERDICTS: Mapping[Language, Mapping[Verdict, str]] = {
+    "en": {verdict: verdict.value for verdict in Verdict},
+    "zh": {
+        Verdict.SUPPORTED: "成立",
+        Verdict.CONDITIONAL: "有条件成立",
+        Verdict.CONTRADICTED: "不成立",
+        Verdict.INCONSISTENT: "自相矛盾",
+        Verdict.UNSUPPORTED: "缺乏依据",
+        Verdict.QUALITATIVE: "定性陈述",
+    },
+}
+
+RESTS: Mapping[Language, Mapping[Rests, str]] = {
+    "en": {
+        Rests.OWN: "the article's own setting",
+        Rests.OTHER: "a setting it leaves out",
+        Rests.CHECK: "its numbers against each other",
+        Rests.CONTEXT: "for comparison",
+    },
+    "zh": {
+        Rests.OWN: "原文自身的设定",
+        Rests.OTHER: "原文未说明的设定",
+        Rests.CHECK: "原文数字互相核对",
+        Rests.CONTEXT: "供比较",
+    },
+}
+
+HOLDS: Mapping[Language, Mapping[bool | None, str]] = {
+    "en": {True: "holds", False: "does not hold", None: "open"},
+    "zh": {True: "成立", False: "不成立", None: "未定"},
+}
+
+TEXT: Mapping[Language, Mapping[str, str]] = {
+    "en": {
+        "title": "The article, tested",
+        "intro": "Every claim of the article on the 'impossible triangle' of deploying vLLM and DeepSeek, restated so "
+        "that it can be measured, and measured. Intervals are 95 %, over replications of the simulation; numbers of "
+        "arithmetic have none.",
+        "rule": "How a verdict follows",
+        "claim": "Claim",
+        "verdict": "Verdict",
+        "article": "Article",
+        "ours": "Ours",
+        "definition": "Read as",
+        "reading": "Reading",
+        "claimed": "Claimed",
+        "rests": "Rests on",
+        "matters": "What matters most",
+        "true_if": "What would have to be true",
+        "later": "Left to a later version",
+        "open": "open: narrower intervals could make it {verdict}",
+        "nothing": "No input moves it.",
+        "moves": "{words} ({low} to {high} {unit}): from {at_low} to {at_high}",
+        "counts": "{n} claims: {counts}.",
+    },
+    "zh": {
+        "title": "原文逐条检验",
+        "intro": "把“vLLM + DeepSeek 规模化部署的不可能三角”一文的每个论断改写成可以测量的形式，并加以测量。"
+        "区间为仿真重复的 95 % 置信区间；纯算术的结果没有区间。",
+        "rule": "结论如何得出",
+        "claim": "论断",
+        "verdict": "结论",
+        "article": "原文",
+        "ours": "实测",
+        "definition": "采用的定义",
+        "reading": "读法",
+        "claimed": "原文数值",
+        "rests": "依据",
+        "matters": "影响最大的输入",
+        "true_if": "怎样才会成立",
+        "later": "留待以后的版本",
+        "open": "未定：区间更窄时可能变为{verdict}",
+        "nothing": "没有输入会改变它。",
+        "moves": "{words}（{low} 至 {high} {unit}）：由 {at_low} 变为 {at_high}",
+        "counts": "共 {n} 条：{counts}。",
+    },
+}
+
+RULE: Mapping[Language, tuple[str, ...]] = {
+    "en": (
+        "A claim in which nothing can be true or false of a measurement is qualitative.",
+        "If a check of the article's numbers against each other, or against arithmetic, fails, it is inconsistent.",
+        "If it holds under the article's own definition and setting, it is supported.",
+        "If it holds only under a definition or a setting that the article leaves out, it is conditional.",
+        "If the article gives neither definition nor setting, and it holds under some, it is unsupported: possible, "
+        "but not shown.",
+        "If it holds under none, it is contradicted.",
+        "A reading holds if its whole 95 % interval lies within what is claimed; 'about' means within 10 %. A verdict "
+        "that a narrower interval could change is marked as open.",
+    ),
+    "zh": (
+        "论断中没有任何内容可以被测量证实或证伪的，为“定性陈述”。",
+        "原文数字之间、或与算术核对不符的，为“自相矛盾”。",
+        "在原文自身的定义和设定下成立的，为“成立”。",
+        "只在原文没有说明的定义或设定下成立的，为“有条件成立”。",
+        "原文既没有定义也没有设定，而在某些设定下成立的，为“缺乏依据”：可能，但没有证据。",
+        "在任何设定下都不成立的，为“不成立”。",
+        "整个 95 % 区间都在论断范围之内，才算成立；“约”指 10 % 以内。区间收窄后结论可能改变的，标为“未定”。",
+    ),
+}
+
+
+def number(value: float) -> str:
+    """A number to three digits or more."""
+    if value == 0:
+        return "0"
+    size = abs(value)
+    if size >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.{4 if size >= 100 else 3}g}" if size >= 0.001 else f"{value:.1e}"
+
+
+def interval(ours: Interval, language: Language) -> str:
+    """A number with its interval where it has one."""
+    if ours.mean is None:
+        return "-"
+    bounds = ours.combined
+    if bounds is None or bounds[0] == bounds[1]:
+        return number(ours.mean)
+    low, high = map(number, bounds)
+    return f"{number(ours.mean)} ({low} to {high})" if language == "en" else f"{number(ours.mean)}（{low} 至 {high}）"
+
+
+def span(claimed: Span | None, language: Language) -> str:
+    """What is claimed, as bounds."""
+    if claimed is None:
+        return "-"
+    if claimed.low is None or claimed.high is None:
+        return f"≥ {number(claimed.low)}" if claimed.low is not None else f"≤ {number(claimed.high or 0.0)}"
+    if claimed.low == claimed.high:
+        return number(claimed.low)
+    return f"{number(claimed.low)} {'to' if language == 'en' else '至'} {number(claimed.high)}"
+
+
+def headline(answer: Answer, language: Language) -> str:
+    """Our number with its unit."""
+    first: Reading = answer.evidence.readings[0]
+    return f"{interval(first.ours, language)} {first.unit}".rstrip()
+
+
+def verdict(answer: Answer, language: Language) -> str:
+    """The verdict, and what it could be where it is open."""
+    ruling, names = answer.ruling, VERDICTS[language]
+    if not ruling.is_open:
+        return names[ruling.verdict]
+    return f"{names[ruling.verdict]} ({TEXT[language]['open'].format(verdict=names[ruling.could_be])})"
+
+
+def influence(answer: Answer, one: Influence, language: Language) -> str:
+    """What an input does to our number."""
+    given = answer.claim.inputs[one.name]
+    return TEXT[language]["moves"].format(
+        words=getattr(given.words, language),
+        low=number(given.low),
+        high=number(given.high),
+        unit=given.unit,
+        at_low=number(one.at_low),
+        at_high=number(one.at_high),
+    )
+
+
+def counts(answers: list[Answer], language: Language) -> str:
+    """How many claims have which verdict."""
+    by = {verdict: sum(one.ruling.verdict == verdict for one in answers) for verdict in Verdict}
+    told = ", ".join(f"{count} {VERDICTS[language][verdict]}" for verdict, count in by.items() if count)
+    return TEXT[language]["counts"].format(n=len(answers), counts=told)

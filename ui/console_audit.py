@@ -1,0 +1,76 @@
+"""The audit on the terminal."""
+
+import os
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from sim.audit.answer import Answer
+from sim.audit.verdict import Verdict
+from ui.audit.words import HOLDS, RESTS, TEXT, Language, counts, headline, influence, interval, span, verdict
+from ui.page import heading, paragraph
+
+_STYLES = {
+    Verdict.SUPPORTED: "green",
+    Verdict.CONDITIONAL: "yellow",
+    Verdict.CONTRADICTED: "red",
+    Verdict.INCONSISTENT: "red",
+    Verdict.UNSUPPORTED: "yellow",
+    Verdict.QUALITATIVE: "dim",
+}
+FEW = 3
+"""Up to so many claims are told in full."""
+
+
+def print_audit(answers: list[Answer], language: Language, files: list[Path]) -> None:
+    """Print it; without any ANSI code if the output is no terminal or NO_COLOR is set."""
+    text = render(answers, language, files)
+    if not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
+        sys.stdout.write(text.plain)
+    else:
+        Console(highlight=False).print(text, end="", soft_wrap=True)
+
+
+def render(answers: list[Answer], language: Language, files: list[Path]) -> Text:
+    """Lay it out as styled text: a line or two a claim, or a few in full."""
+    page = Text()
+    if len(answers) <= FEW:
+        for one in answers:
+            _in_full(page, one, language)
+    else:
+        page.append(f"{counts(answers, language)}\n\n", "bold")
+        for one in answers:
+            page.append(f"{one.claim.id:<4}").append(verdict(one, language), _STYLES[one.ruling.verdict])
+            page.append(f"\n    {one.claim.claimed_words} → {headline(one, language)}\n", "dim")
+    page.append("\n")
+    for path in files:
+        page.append(f"  {path}\n", "dim")
+    return page
+
+
+def _in_full(page: Text, one: Answer, language: Language) -> None:
+    text, claim = TEXT[language], one.claim
+    page.append(f"{claim.id} ", "bold").append(f"{verdict(one, language)}\n", _STYLES[one.ruling.verdict])
+    paragraph(page, getattr(claim.sentence, language))
+    heading(page, text["definition"])
+    paragraph(page, getattr(claim.definition, language))
+    heading(page, text["reading"])
+    for reading in one.evidence.readings:
+        paragraph(page, f"{getattr(reading.words, language)} ({RESTS[language][reading.rests]}):", "- ")
+        told = f"{interval(reading.ours, language)} {reading.unit}".rstrip()
+        if reading.claimed is not None:
+            holds = HOLDS[language][reading.holds]
+            told += f"; {text['claimed'].lower()} {span(reading.claimed, language)}: {holds}"
+        paragraph(page, f"  {told}", "  ")
+    heading(page, text["matters"])
+    for found in one.matters:
+        paragraph(page, influence(one, found, language), "- ")
+    if not one.matters:
+        paragraph(page, text["nothing"])
+    heading(page, text["true_if"])
+    paragraph(page, one.true_if(language))
+    if claim.later is not None:
+        heading(page, text["later"])
+        paragraph(page, getattr(claim.later, language))
