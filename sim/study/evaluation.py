@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from sim.report import measured, summarise, warm_up
-from sim.result import Measures
+from sim.result import Measures, Run
 from sim.run import simulate
 from sim.scenario.load import Loaded, load
 
@@ -48,16 +48,20 @@ def evaluate(design: Design) -> Evaluation:
 
 def evaluate_loaded(design: Design, loaded: Loaded) -> Evaluation:
     """The same of a design that has been loaded."""
-    run = simulate(loaded, progress=_silent)
+    return told(design, loaded.sha256, simulate(loaded, progress=silent))
+
+
+def told(design: Design, sha256: str, run: Run) -> Evaluation:
+    """What a run of a design came to; `sha256`: of the resolved scenario."""
     parts = [measured(run, one, warm_up(run, one)) for one in run.replications]
     return Evaluation(
         design,
-        loaded.sha256,
+        sha256,
         tuple(part.whole for part in parts),
         tuple(part.classes for part in parts),
         summarise(run).to_json(),
     )
 
 
-def _silent(done: int, of: int) -> None:
+def silent(done: int, of: int) -> None:
     """A study tells its own progress."""

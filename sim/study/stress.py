@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sim.deployment import Deployment, deploy
+from sim.deployment import deploy
 from sim.places import places
 from sim.request import Requests
 from sim.scenario.load import Loaded, load
@@ -60,7 +60,7 @@ def stresses(design: Design, second_model: str | None = None) -> tuple[Stress, .
         InputError: the design cannot be built.
     """
     loaded = load(Path(design.source), design.settings, design.variant)
-    rewrite = _Rewrite(loaded, deploy(loaded.scenario, loaded.base_dir), second_model)
+    rewrite = Rewrite(loaded, second_model)
     return tuple(
         Stress(name, None, settings) if isinstance(settings, str) else Stress(name, stressed(design, settings))
         for name, settings in zip(NAMES, rewrite.each(), strict=True)
@@ -77,12 +77,17 @@ def stressed(design: Design, settings: Settings) -> Design:
     return replace(design, settings=(*design.settings, *more))
 
 
-class _Rewrite:
-    """Settings of each stress, or why it does not apply."""
+class Rewrite:
+    """Settings of each stress of a scenario, or why it does not apply."""
 
-    def __init__(self, loaded: Loaded, deployments: tuple[Deployment, ...], second_model: str | None) -> None:
+    def __init__(self, loaded: Loaded, second_model: str | None = None) -> None:
+        """Take a scenario, and the model with which its fleet is restarted.
+
+        Raises:
+            InputError: the scenario cannot be built.
+        """
         self._scenario = loaded.scenario
-        self._deployments = deployments
+        self._deployments = deploy(loaded.scenario, loaded.base_dir)
         self._second_model = second_model
         self._requests = draw(loaded.scenario, loaded.scenario.run.seed, 0, loaded.base_dir)
 
@@ -92,12 +97,12 @@ class _Rewrite:
         yield faster(self._scenario.workload, 2.0)
         yield self._burst()
         yield self._long_context()
-        yield self._node_lost()
-        yield self._spot_reclaim()
+        yield self.node_lost()
+        yield self.spot_reclaim()
         yield self._second()
 
     @property
-    def _span_s(self) -> float:
+    def span_s(self) -> float:
         """When the last request is sent that waits for none."""
         requests = self._requests
         return float(requests.arrival_ns[requests.after < 0].max()) / NS_PER_S
@@ -105,7 +110,7 @@ class _Rewrite:
     def _burst(self) -> Settings | str:
         if self._scenario.workload.bursts is not None:
             return "The traffic has bursts of its own."
-        every = min(self._span_s / 2, BURST_EVERY_S)
+        every = min(self.span_s / 2, BURST_EVERY_S)
         if not every:
             return "A closed loop sends when it is answered: it has no bursts."
         return {"workload.bursts": {"every_s": every, "for_s": every * BURST_SHARE, "times": BURST_TIMES}}
@@ -120,29 +125,32 @@ class _Rewrite:
             return f"The context of {context:,} tokens has no room for prompts longer than the mean of {mean:,.0f}."
         return {"workload.long_context": {"share": LONG_SHARE, "tokens": tokens}}
 
-    def _node_lost(self) -> Settings | str:
+    def node_lost(self, **more: object) -> Settings | str:
+        """The fullest node falls silent; `more`: keys of the drill."""
         counts, held = zip(*map(self._nodes, range(len(self._deployments))), strict=True)
         if not any(counts):
             return "The fleet starts without a node."
         fullest = held.index(max(held))
-        return self._drills(1, index=sum(counts[:fullest]))
+        return self.drills(1, of="node", index=sum(counts[:fullest]), **more)
 
-    def _spot_reclaim(self) -> Settings | str:
+    def spot_reclaim(self) -> Settings | str:
+        """A third of the spot nodes get notice."""
         spot = [index for index, pool in enumerate(self._scenario.fleet) if pool.market == "spot"]
         nodes = sum(self._nodes(index)[0] for index in spot)
         if not nodes:
             return "The fleet has no spot nodes."
         markets = [self._scenario.fleet[index].spot for index in spot]
         notice = min(market.notice_s if market else NOTICE_S for market in markets)
-        return self._drills(math.ceil(nodes * SPOT_SHARE), index=0, notice_s=notice)
+        return self.drills(math.ceil(nodes * SPOT_SHARE), of="node", index=0, notice_s=notice)
 
     def _second(self) -> Settings | str:
         if self._second_model is None:
             return "No second model is named."
         return {"model": self._second_model, "startup.cold": True, "startup.cold_nodes": False}
 
-    def _drills(self, count: int, **more: object) -> Settings:
-        drill = {"kind": "drill", "at_s": self._span_s * STRIKE_AT, "of": "node", **more}
+    def drills(self, count: int, **more: object) -> Settings:
+        """So many drills at the same time, beside the scenario's own failures; `more`: keys of each."""
+        drill = {"kind": "drill", "at_s": self.span_s * STRIKE_AT, **more}
         before = [one.model_dump(mode="json", exclude_unset=True) for one in self._scenario.failures]
         return {"failures": [*before, *[drill] * count]}
 
