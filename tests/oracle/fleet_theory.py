@@ -67,6 +67,22 @@ def stepped_mmck_loss(servers: int, room: int, load: float, steps: int) -> float
     return float(stationary @ lost / (stationary @ coming))
 
 
+def fluid(begins: ArrayLike, size: float, capacity: float, cap: float) -> Floats:
+    """When equal transfers end that share a link in equal parts, none above its cap: from each event to the next."""
+    begins = np.asarray(begins, np.float64)
+    left, ends = np.full(len(begins), float(size)), np.full(len(begins), np.inf)
+    now = begins.min()
+    while np.isinf(ends).any():
+        under_way = (begins <= now) & np.isinf(ends)
+        rate = min(cap, capacity / max(under_way.sum(), 1))
+        begin = begins[begins > now].min(initial=np.inf)
+        until = min(begin, now + left[under_way].min(initial=np.inf) / rate)
+        left[under_way] -= rate * (until - now)
+        now = until
+        ends[under_way & (left <= 1e-9 * size)] = now
+    return ends
+
+
 def reclaim_rate(life: float, together: float, nodes: int) -> float:
     """Reclaims of one node a time, of so many in its zone.
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from sim.report.goodput import bin_width_ns, bins
 from sim.report.objective import Objective
-from sim.report.recovery import minutes_to_recover
+from sim.report.recovery import minutes_to_recover, patience_ns
 from sim.result import Outcome
 from sim.run import serve
 from sim.streams import stream
@@ -47,5 +47,6 @@ def hour(rho: float, outage_s: float, cancellation: str, index: int, *, begins_s
     arrivals = arrivals[arrivals < ends_s * SECOND]
     drawn = requests(arrivals, output=rng.geometric(STEP_NS / (SERVICE_S * SECOND), len(arrivals)))
     one = serve(case, stepped(case, STEP_NS), drawn, index, Path())
-    (minutes,) = minutes_to_recover(bins(one, ANY_ANSWER, bin_width_ns([one])), one.timeline)
+    patience = patience_ns(case.clients.model_dump())
+    (minutes,) = minutes_to_recover(bins(one, ANY_ANSWER, bin_width_ns([one])), one.timeline, patience)
     return minutes, float((one.outcome == Outcome.FINISHED).mean())
