@@ -41,11 +41,13 @@ def serve_flags(scenario: Scenario, base_dir: Path, extra: Sequence[str] = ()) -
     _refuse_what_scenarios_say(extra)
     pool = only_pool(scenario)
     engine = _engine(scenario, pool)
+    if engine.kv_index is not None:
+        raise InputError("engine.kv_index: found an index service, expected none: a server is measured by itself")
     flags = ["--model", model_path(scenario, base_dir)]
     flags += ["--tensor-parallel-size", str(pool.tensor_parallel_size)]
     if pool.pipeline_parallel_size > 1:
         flags += ["--pipeline-parallel-size", str(pool.pipeline_parallel_size)]
-    for key, value in engine.model_dump(exclude_unset=True).items():
+    for key, value in engine.model_dump(exclude_unset=True, exclude={"kv_index"}).items():
         flags += _flag(key, value)
     return [*flags, *extra]
 

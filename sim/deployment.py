@@ -13,6 +13,7 @@ from sim.catalog.types import Gpu, Layout, Model
 from sim.defaults import EngineDefaults, engine_defaults
 from sim.engine import EngineLimits
 from sim.errors import InputError
+from sim.kvbytes import kv_block_bytes
 from sim.memory import MemoryPlan, plan
 from sim.request import Requests
 from sim.result import ReplicaInfo, Replication
@@ -21,7 +22,11 @@ from sim.scenario.fleet import Pool
 from sim.scenario.scenario import Scenario
 from sim.steptime.calibrated import Calibrated
 from sim.steptime.cost import StepCost, StepTimeModel
+from sim.steptime.offload import offload
+from sim.steptime.roofline import FS_PER_S
 from sim.steptime.work import StepWork
+
+FS_PER_US = 10**9
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,7 @@ class Deployment:
             reserve_full_isl=self.engine.scheduler_reserve_full_isl,
             watermark=self.engine.watermark,
             async_scheduling=self.defaults.async_scheduling,
+            index_hit=0.0 if self.engine.kv_index is None else self.engine.kv_index.hit,
         )
 
     def replica_info(self) -> ReplicaInfo:
@@ -71,6 +77,7 @@ class Deployment:
             peak_flops=steptime.peak_flops(self.model, self.gpu, self.engine) * self.layout.gpus,
             hbm_bytes_per_s=self.gpu.hbm_bytes_per_s * self.layout.gpus,
             step_time_label=self.step_time.label,
+            kv_share=self.memory.num_gpu_blocks * self.memory.block_bytes / self.memory.gpu_memory_bytes,
         )
 
 
@@ -140,6 +147,7 @@ def _deploy(scenario: Scenario, index: int, base_dir: Path, draw: int | None) ->
             max_num_batched_tokens=defaults.max_num_batched_tokens,
             max_num_seqs=defaults.max_num_seqs,
             max_model_len=defaults.max_model_len,
+            offload=offload(scenario.step_time),
         )
         step_time = steptime.build(scenario.step_time, model, gpu, layout, engine, defaults, base_dir, draw)
     except InputError as error:
@@ -153,9 +161,22 @@ def _deploy(scenario: Scenario, index: int, base_dir: Path, draw: int | None) ->
         defaults=defaults,
         memory=memory,
         step_time=step_time,
-        cost=step_time.cost(defaults.max_num_batched_tokens, defaults.max_num_seqs),
+        cost=_cost(step_time, model, engine, defaults),
         work=steptime.work_of(model, gpu, layout, engine, defaults),
         usd_per_gpu_hour=usd_per_gpu_hour(pool),
+    )
+
+
+def _cost(step_time: StepTimeModel, model: Model, engine: Engine, defaults: EngineDefaults) -> StepCost:
+    """The step-time model laid down, with what loading from an index service takes: a block's KV crosses once."""
+    cost = step_time.cost(defaults.max_num_batched_tokens, defaults.max_num_seqs)
+    index = engine.kv_index
+    if index is None:
+        return cost
+    nbytes = kv_block_bytes(model, Layout(), defaults.kv_cache_dtype, defaults.block_size, range(model.layers))
+    return cost._replace(
+        load_fs=round(index.latency_us * FS_PER_US),
+        load_block_fs=round(nbytes / (index.gb_per_s * 1e9) * FS_PER_S),
     )
 
 

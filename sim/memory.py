@@ -13,8 +13,9 @@ from sim.errors import InputError
 from sim.kvbytes import kv_block_bytes, kv_sequence_bytes
 from sim.overhead import Overhead, estimate_overhead
 from sim.scenario.engine import Engine
+from sim.steptime.offload import Offload
 from sim.units import GIB, MIB
-from sim.weights import check_layout, stage_layers, weight_bytes
+from sim.weights import check_layout, linear_bytes, stage_layers, weight_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,13 @@ class MemoryPlan:
     sequence_bytes: int
     """V4: window and compressor state of one sequence on this GPU, which vLLM takes from the same pool and
     `num_gpu_blocks` does not deduct, so that this number of blocks is an upper bound there; 0 for other models."""
+    offload: Offload | None = None
+    """What does not lie on the GPUs. Where that is attention, `kv_bytes` and `block_bytes` are those of the devices."""
+
+    @property
+    def kv_elsewhere(self) -> bool:
+        """Whether the KV cache does not lie on the GPUs."""
+        return self.offload is not None and self.offload.part == "attention"
 
     @property
     def kv_tokens(self) -> int:
@@ -51,7 +59,7 @@ class MemoryPlan:
         """Explain the arithmetic."""
         state = self.sequence_bytes / MIB
         return (
-            f"{self._where()}: {self._room()} a GPU for KV, "
+            f"{self._where()}: {self._room()}, "
             f"{self.num_gpu_blocks:,} blocks of {self.block_size} tokens, {self.kv_tokens:,} tokens"
             + (
                 f", an upper bound: {state:.1f} MiB of window and compressor state a sequence are not deducted"
@@ -69,22 +77,27 @@ class MemoryPlan:
 
     def _room(self) -> str:
         room = f"{self.kv_bytes / GIB:.1f} GiB"
+        if self.offload is not None and self.kv_elsewhere:
+            return f"{self.offload.name} hold {room} of KV"
         if self.kv_bytes != self.requested_bytes - self.weight_bytes - self.overhead.total_bytes:
-            return f"kv_cache_memory_bytes gives {room}"
+            return f"kv_cache_memory_bytes gives {room} a GPU for KV"
         gib = [n / GIB for n in (self.gpu_memory_bytes, self.requested_bytes, self.weight_bytes)]
         over = self.overhead
         kind = "estimated" if over.estimated else "measured"
         return (
             f"{gib[0]:.1f} GiB x {self.gpu_memory_utilization} = {gib[1]:.1f} GiB less {gib[2]:.1f} of weights and "
             f"{kind} {over.activation_bytes / GIB:.1f} of activations, {over.graph_bytes / GIB:.1f} of CUDA graphs, "
-            f"{over.other_bytes / GIB:.1f} of NCCL and workspaces leaves {room}"
+            f"{over.other_bytes / GIB:.1f} of NCCL and workspaces leaves {room} "
+            "a GPU for KV"
         )
 
     def shortfall(self) -> str | None:
         """Say why vLLM would not start, or None if it would."""
+        if self.kv_elsewhere and self.weight_bytes + self.overhead.total_bytes > self.requested_bytes:
+            return f"{self._where()} does not fit: {self.weight_bytes / GIB:.1f} GiB of weights a GPU"
         if self.num_gpu_blocks <= 0:
-            return f"{self._where()} does not fit: {self._room()} a GPU for KV"
-        asked = self.weight_bytes + self.num_gpu_blocks * self.block_bytes
+            return f"{self._where()} does not fit: {self._room()}"
+        asked = self.weight_bytes + (0 if self.kv_elsewhere else self.num_gpu_blocks * self.block_bytes)
         if asked > self.gpu_memory_bytes:  # possible only where the flags fix the size of the KV cache
             return (
                 f"{self._where()} does not fit: {self.weight_bytes / GIB:.1f} GiB of weights and the "
@@ -95,7 +108,7 @@ class MemoryPlan:
         if longest < self.max_model_len:
             return (
                 f"{self._where()} does not fit one request of max_model_len {self.max_model_len}: "
-                f"{self._room()} a GPU for KV, enough for {longest} tokens"
+                f"{self._room()}, enough for {longest} tokens"
             )
         return None
 
@@ -111,6 +124,7 @@ def plan(
     max_num_seqs: int,
     max_model_len: int,
     overhead: Overhead | None = None,
+    offload: Offload | None = None,
 ) -> MemoryPlan:
     """Plan one replica's memory.
 
@@ -124,12 +138,15 @@ def plan(
         max_num_seqs: Requests of the profile run's sampling.
         max_model_len: Longest request, of which one must fit.
         overhead: Measured memory beside weights and KV; default: estimated.
+        offload: What does not lie on the GPUs.
 
     Raises:
         InputError: The layout is impossible, or the model does not fit; then with the arithmetic and the smallest
             layout that fits.
     """
     check_layout(model, layout)
+    if offload is not None:
+        _check_linear(model, engine, offload)
 
     def on(candidate: Layout) -> MemoryPlan:
         over = overhead or estimate_overhead(model, candidate, engine, max_num_batched_tokens, max_num_seqs)
@@ -141,6 +158,7 @@ def plan(
                 engine,
                 stage=s,
                 overhead=over,
+                offload=offload,
                 block_size=block_size,
                 max_model_len=max_model_len,
             )
@@ -170,18 +188,22 @@ def _stage(
     stage: int,
     *,
     overhead: Overhead,
+    offload: Offload | None,
     block_size: int,
     max_model_len: int,
 ) -> MemoryPlan:
     """Plan one GPU of a pipeline stage (vllm/v1/worker/gpu_worker.py:634-760, v1/core/kv_cache_utils.py)."""
     layers = stage_layers(model, layout, stage)
     kv_dtype = kv_cache_dtype(model, engine)
-    weights = weight_bytes(model, layout, engine, stage)
+    weights = weight_bytes(model, layout, engine, stage, linear_layers=offload is None or offload.part != "linear")
     requested = math.ceil(gpu.memory_bytes * engine.gpu_memory_utilization)
     kv_bytes = requested - weights - overhead.total_bytes
     if engine.kv_cache_memory_bytes is not None:
         kv_bytes = engine.kv_cache_memory_bytes
     block_bytes = kv_block_bytes(model, layout, kv_dtype, block_size, layers)
+    if offload is not None and offload.part == "attention":
+        kv_bytes = offload.memory_bytes
+        block_bytes = kv_block_bytes(model, Layout(), kv_dtype, block_size, range(model.layers))
     blocks = max(kv_bytes // max(block_bytes, 1), 0)  # a V4 stage that keeps windows only never limits
     if engine.num_gpu_blocks_override is not None:
         blocks = engine.num_gpu_blocks_override
@@ -200,7 +222,17 @@ def _stage(
         num_gpu_blocks=blocks,
         max_model_len=max_model_len,
         sequence_bytes=kv_sequence_bytes(model, kv_dtype, layers),
+        offload=offload,
     )
+
+
+def _check_linear(model: Model, engine: Engine, offload: Offload) -> None:
+    needed = linear_bytes(model, engine)
+    if offload.part == "linear" and needed > offload.memory_bytes:
+        raise InputError(
+            f"step_time.count: {needed / GIB:.1f} GiB of linear layers exceed the "
+            f"{offload.memory_bytes / GIB:.1f} GiB of {offload.name}"
+        )
 
 
 def _layouts(model: Model, gpu: Gpu, expert_parallel: bool) -> list[Layout]:

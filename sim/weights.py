@@ -65,8 +65,14 @@ def check_layout(model: Model, layout: Layout) -> None:
         raise InputError(f"enable_expert_parallel needs a mixture-of-experts model, but {model.id} is dense")
 
 
-def weight_bytes(model: Model, layout: Layout, engine: Engine, stage: int) -> int:
-    """Bytes of weights on one GPU of a pipeline stage, as loaded.
+def linear_bytes(model: Model, engine: Engine) -> int:
+    """Bytes of all matrices between embedding and logits, each held once."""
+    whole = Layout()
+    return weight_bytes(model, whole, engine, 0) - weight_bytes(model, whole, engine, 0, linear_layers=False)
+
+
+def weight_bytes(model: Model, layout: Layout, engine: Engine, stage: int, *, linear_layers: bool = True) -> int:
+    """Bytes of weights on one GPU of a pipeline stage, as loaded; without `linear_layers`, of vocabulary and norms.
 
     Split over tensor-parallel ranks: heads, feed-forward columns, experts (whole ones under expert parallelism),
     vocabulary. On every rank: MLA's down-projections, the indexer, router, norms; KV heads when there are more ranks
@@ -86,6 +92,9 @@ def weight_bytes(model: Model, layout: Layout, engine: Engine, stage: int) -> in
     total = 0.0
     for index in stage_layers(model, layout, stage):
         layer = layer_parameters(model, index)
+        if not linear_layers:
+            total += layer.norms * full
+            continue
         split = layer.attention + layer.mlp + layer.shared_experts
         total += (split / tp + layer.attention_kv / min(tp, model.kv_heads) + layer.attention_replicated) * linear
         total += layer.routed_experts * expert_share * experts

@@ -1,4 +1,4 @@
-"""GPUs, models, prices, failure rates, start-up times and spot markets that the simulator knows, from the YAML here."""
+"""What the simulator knows of hardware, models, prices, failures, starts and spot markets, from the YAML files here."""
 
 import difflib
 import json
@@ -10,7 +10,18 @@ from typing import Any, Literal
 
 from sim.catalog import store
 from sim.catalog.huggingface import from_config
-from sim.catalog.types import FailurePreset, Gpu, Model, Price, SpotDiscounts, SpotPreset, StartupPreset
+from sim.catalog.types import (
+    Accuracy,
+    Device,
+    FailurePreset,
+    Gpu,
+    Link,
+    Model,
+    Price,
+    SpotDiscounts,
+    SpotPreset,
+    StartupPreset,
+)
 from sim.errors import InputError
 from sim.units import GIB
 
@@ -123,6 +134,21 @@ def price(gpu_id: str, market: Literal["on_demand", "spot", "reserved"]) -> Pric
         source=entry["source"],
         date=str(entry["date"]),
     )
+
+
+def device(device_id: str) -> Device:
+    """Return a device that is not a GPU; InputError if there is none of that name."""
+    return Device(id=device_id, **_dated("devices.yaml", "device", device_id))
+
+
+def link(link_id: str) -> Link:
+    """Return a link between devices; InputError if there is none of that name."""
+    return Link(id=link_id, **_dated("links.yaml", "link", link_id))
+
+
+def accuracy(accuracy_id: str) -> Accuracy:
+    """Return the published accuracy of a quantised model; InputError if there is none of that name."""
+    return Accuracy(id=accuracy_id, **_dated("accuracy.yaml", "quantised model", accuracy_id))
 
 
 def failure_preset(preset_id: str) -> FailurePreset:

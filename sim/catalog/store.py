@@ -6,9 +6,12 @@ from importlib.resources import files
 from typing import Any
 
 FILES = (
+    "accuracy.yaml",
+    "devices.yaml",
     "discounts.yaml",
     "failures.yaml",
     "gpus.yaml",
+    "links.yaml",
     "models.yaml",
     "nodes.yaml",
     "prices.yaml",

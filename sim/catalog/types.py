@@ -39,6 +39,50 @@ class Gpu:
 
 
 @dataclass(frozen=True, slots=True)
+class Device:
+    """Something other than a GPU that can do a part of a model's work."""
+
+    id: str
+    memory_bytes: float
+    """That weights or KV cache may take."""
+    bytes_per_s: float
+    """Attained, of that memory."""
+    flops: float
+    """Attained, in 16 bits."""
+    source: str
+    date: str
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """What a hop from one device to another crosses."""
+
+    id: str
+    latency_us: float
+    """Of a small message, one way."""
+    low_us: float
+    high_us: float
+    bytes_per_s: float
+    """One direction of one link."""
+    source: str
+    date: str
+
+
+@dataclass(frozen=True, slots=True)
+class Accuracy:
+    """What a quantised model's scores are of the unquantised one's, as published: cited, never simulated."""
+
+    id: str
+    base: str
+    """The unquantised model."""
+    quantization: Dtype
+    recovery_percent: Mapping[str, float]
+    """By benchmark."""
+    source: str
+    date: str
+
+
+@dataclass(frozen=True, slots=True)
 class Mla:
     """Multi-head latent attention."""
 

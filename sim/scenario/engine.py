@@ -2,9 +2,25 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from sim.scenario.base import Block, Count, NotABoolean
+from sim.scenario.base import Block, Count, NonNegative, NotABoolean, Positive, Share
+from sim.scenario.batching import Batching
+
+
+class KvIndex(Block):
+    """An index service that has KV blocks of prompts it knows: who is admitted loads them instead of computing them.
+
+    It stands for vLLM's KV connectors that load inside the step (vllm/v1/core/sched/scheduler.py,
+    get_num_new_matched_tokens without load_kv_async, 0.32.0): the step that admits a request waits for its blocks.
+    """
+
+    hit: Share
+    """Share of each prompt's full blocks that it has, the leading ones."""
+    gb_per_s: Positive
+    """Of the way to the replica, 1e9 bytes a second."""
+    latency_us: NonNegative = 0.0
+    """Of asking and starting a transfer, by request that loads something."""
 
 
 class Engine(Block):
@@ -29,6 +45,8 @@ class Engine(Block):
     block_size: Annotated[Literal[1, 2, 4, 8, 16, 32, 64, 128, 256], NotABoolean] | None = None
     """Tokens a KV block; default as the attention backend that vLLM chooses wants it: 16, for MLA 16 to 256."""
     enable_prefix_caching: bool = True
+    kv_index: KvIndex | None = None
+    """Not a flag of vLLM's, but what a KV connector would find."""
     enable_chunked_prefill: bool = True
     long_prefill_token_threshold: Annotated[int, Field(ge=0)] = 0
     scheduling_policy: Literal["fcfs", "priority"] = "fcfs"
@@ -38,3 +56,12 @@ class Engine(Block):
     enforce_eager: bool = False
     disable_custom_all_reduce: bool = False
     enable_expert_parallel: bool = False
+    batching: Batching | None = None
+    """Batching with padding instead of vLLM's continuous batching: nobody joins a batch under way, and there is no
+    prefix cache, chunked prefill beyond max_num_batched_tokens, or preemption. All pools or none."""
+
+    @model_validator(mode="after")
+    def _plain_queue(self) -> "Engine":
+        if self.batching is not None and self.scheduling_policy == "priority":
+            raise ValueError("scheduling_policy: found priority beside batching, expected fcfs")
+        return self

@@ -1,7 +1,9 @@
-"""Step times: roofline, measured table, op database, all behind StepTimeModel."""
+"""Step times: roofline, split devices, measured table, op database, all behind StepTimeModel."""
 
+from dataclasses import replace
 from pathlib import Path
 
+from sim import catalog
 from sim.calibration import load
 from sim.catalog.types import Gpu, Layout, Model
 from sim.defaults import EngineDefaults, KvDtype
@@ -12,8 +14,10 @@ from sim.steptime.cost import StepTimeModel
 from sim.steptime.efficiency import PRIOR, Efficiency
 from sim.steptime.hardware import precision
 from sim.steptime.layers import weight_dtype
+from sim.steptime.offload import offload
 from sim.steptime.opdb import OpDatabase
 from sim.steptime.roofline import Roofline
+from sim.steptime.split import Split
 from sim.steptime.table import MeasuredTable
 from sim.steptime.work import StepWork, work
 
@@ -33,11 +37,17 @@ def build(  # what a replica is, in the order in which it is resolved
     `draw`: which of a calibration's posterior draws to take instead of its best estimate.
 
     Raises:
-        InputError: A table is malformed, or the op database is missing or lacks the combination.
+        InputError: A table is malformed, a device or link is unknown, or the op database is missing or lacks the
+            combination.
     """
     match step_time:
         case spec.Roofline():
-            return physics(model, gpu, layout, engine, defaults, PRIOR)
+            faster = step_time.kv_read_speedup
+            efficiency = replace(PRIOR, kv_16bit=PRIOR.kv_16bit * faster, kv_8bit=PRIOR.kv_8bit * faster)
+            all_reduce_s = None if step_time.all_reduce_us is None else step_time.all_reduce_us * 1e-6
+            return physics(model, gpu, layout, engine, defaults, efficiency, all_reduce_s=all_reduce_s)
+        case spec.Split():
+            return _split(step_time, model, gpu, layout, engine, defaults)
         case spec.Calibrated():
             calibration = load(step_time.calibration, base_dir)
             efficiency = efficiency_of(calibration, draw)
@@ -57,10 +67,31 @@ def build(  # what a replica is, in the order in which it is resolved
             )
 
 
-def physics(
-    model: Model, gpu: Gpu, layout: Layout, engine: Engine, defaults: EngineDefaults, efficiency: Efficiency
+def _split(
+    step_time: spec.Split, model: Model, gpu: Gpu, layout: Layout, engine: Engine, defaults: EngineDefaults
+) -> Split:
+    there = offload(step_time)
+    assert there is not None
+    link = catalog.link(step_time.link)
+    if step_time.hop_us is not None:
+        link = replace(link, latency_us=step_time.hop_us)
+    here = physics(model, gpu, layout, engine, defaults, PRIOR, linear=there.part != "linear")
+    kv_bytes_per_element = _kv_bytes_per_element(model, defaults.kv_cache_dtype)
+    return Split(there, link, model, gpu, layout, engine, kv_bytes_per_element, here)
+
+
+def physics(  # a replica, as for `build`
+    model: Model,
+    gpu: Gpu,
+    layout: Layout,
+    engine: Engine,
+    defaults: EngineDefaults,
+    efficiency: Efficiency,
+    *,
+    all_reduce_s: float | None = None,
+    linear: bool = True,
 ) -> Roofline:
-    """The roofline of one replica with the given efficiencies."""
+    """The roofline of one replica with the given efficiencies; the rest as `Roofline` takes it."""
     return Roofline(
         model,
         gpu,
@@ -71,6 +102,8 @@ def physics(
         async_scheduling=defaults.async_scheduling,
         kv_bytes_per_element=_kv_bytes_per_element(model, defaults.kv_cache_dtype),
         efficiency=efficiency,
+        all_reduce_s=all_reduce_s,
+        linear=linear,
     )
 
 

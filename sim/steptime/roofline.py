@@ -48,6 +48,8 @@ class Roofline:
         async_scheduling: bool,
         kv_bytes_per_element: float,
         efficiency: Efficiency = PRIOR,
+        all_reduce_s: float | None = None,
+        linear: bool = True,
     ) -> None:
         """Take the model apart.
 
@@ -61,19 +63,24 @@ class Roofline:
             async_scheduling: Resolved: host and device overlap.
             kv_bytes_per_element: Of a KV (or latent) element as cached, scales included.
             efficiency: What GPU and host attain.
+            all_reduce_s: Time of an all-reduce of any size; None: as measured.
+            linear: The linear layers run here; else somewhere else, and only what remains is timed.
         """
         approximate = " (sparse attention approximate)" if model.sparse is not None else ""
         stages = " (pipeline stages in sequence)" if layout.pipeline_parallel_size > 1 else ""
         self.frontend_s = efficiency.frontend_s
         self.reservations: tuple[str, ...] = ()
-        self.label = f"roofline only{approximate}{stages}"
+        given = "" if all_reduce_s is None else f" (all-reduces of {all_reduce_s * 1e6:g} us given)"
+        self.label = f"roofline only{approximate}{stages}{given}"
         self.max_context = None
         self._model, self._gpu, self._layout, self._engine = model, gpu, layout, engine
-        self._gemms = gemms(model, layout, engine)
-        self._experts = experts(model, engine)
+        self._gemms = gemms(model, layout, engine) if linear else ()
+        self._experts = experts(model, engine) if linear else None
         self._attention = attention(model, layout, kv_bytes_per_element)
         self._kv_bytes = kv_bytes_per_element
         self._efficiency = efficiency
+        self._all_reduce_s = all_reduce_s
+        self._linear = linear
         self._group = Group(gpu, layout.tensor_parallel_size, custom=not engine.disable_custom_all_reduce)
         self._stages = Group(gpu, layout.gpus)
         self._async = async_scheduling
@@ -187,8 +194,11 @@ class Roofline:
     def _comm_s(self, tokens: Floats, *, graph: bool) -> Floats:
         """All-reduces: the embedding's and two a layer; sends between pipeline stages."""
         message = tokens * self._model.hidden_size * self._activation_bytes
-        reduce = self._collective_s("all_reduce", message, graph=graph)
-        seconds = (2 * self._model.layers + 1) * reduce
+        if self._all_reduce_s is None or self._group.gpus == 1:
+            reduce = self._collective_s("all_reduce", message, graph=graph)
+        else:
+            reduce = np.full_like(message, self._all_reduce_s)
+        seconds = (2 * self._model.layers * self._linear + 1) * reduce
         hops = self._layout.pipeline_parallel_size - 1
         return seconds + hops * send_s(message, self._stages) if hops else seconds
 

@@ -69,7 +69,7 @@ def _latencies_ms(one: Deployment, requests: Requests) -> dict[str, Floats]:
     """Latencies of each request alone, by the names of an SLO's limits (float64[n])."""
     limit = one.defaults.max_model_len
     ttft = _by_length(requests.prompt_tokens, limit, lambda prompt: _prefill_ns(one, prompt)) / NS_PER_MS
-    if one.engine.enable_prefix_caching is not False and _shared(requests):
+    if one.engine.kv_index is not None or (one.engine.enable_prefix_caching and _shared(requests)):
         ttft = np.zeros(len(requests))
     step = _by_length(requests.prompt_tokens, limit, lambda prompt: _decode_ns(one, prompt)) / NS_PER_MS
     tpot = np.where(requests.output_tokens > 1, step, 0.0)

@@ -102,10 +102,15 @@ def test_vllm_has_every_flag_that_a_scenario_can_state(flags):
         "disable_custom_all_reduce": False,
         "enable_expert_parallel": False,
     }
-    assert set(stated) == set(Engine.model_fields)
+    assert set(stated) == set(Engine.model_fields) - {"kv_index"}
     for key, value in stated.items():
         (flag,) = [one for one in flags(f"engine={{{key}: {str(value).lower()}}}")[4:] if one.startswith("--")]
         assert flag in known, key
+
+
+def test_a_server_has_no_index_service():
+    with pytest.raises(InputError, match=r"engine\.kv_index"):
+        flags("engine.kv_index={hit: 0.5, gb_per_s: 10}")
 
 
 @pytest.mark.parametrize("flag", ["--max-num-seqs=1", "--no-async-scheduling", "--model=x", "dummy"])
