@@ -21,7 +21,7 @@ _CHUNK = 1 << 18
 Rows = NDArray[np.intp]
 Mask = NDArray[np.bool_]
 
-UNANSWERED = (Outcome.FAILED, Outcome.SHED, Outcome.TIMED_OUT)
+UNANSWERED = (Outcome.FAILED, Outcome.SHED, Outcome.TIMED_OUT, Outcome.FORGOTTEN)
 """Outcomes of requests that could have been answered and were not; a rejected one could not."""
 
 

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sim import batching
 from sim.classes import class_priorities
 from sim.deployment import Deployment
 from sim.engine import Engines
+from sim.engine.padded import PaddedEngines
 from sim.request import Requests
 from sim.scenario.fleet import Pool
 from sim.scenario.scenario import Scenario
@@ -46,7 +48,7 @@ def places(scenario: Scenario) -> Places:
 
 def build_engines(scenario: Scenario, deployments: Sequence[Deployment], places: Places, requests: Requests) -> Engines:
     """Engines of all places, pool by pool."""
-    return Engines(
+    layout = (
         [one.limits for one in deployments],
         [int(pool) for pool in places.pools],
         [one.cost for one in deployments],
@@ -54,6 +56,8 @@ def build_engines(scenario: Scenario, deployments: Sequence[Deployment], places:
         requests,
         class_priorities(scenario, requests),
     )
+    policies = [batching.build(one.engine.batching, requests) for one in deployments if one.engine.batching is not None]
+    return PaddedEngines(*layout, policies) if policies else Engines(*layout)
 
 
 def is_scaled(scenario: Scenario, pool: Pool) -> bool:

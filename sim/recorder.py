@@ -12,8 +12,9 @@ from sim.fleet.fleet import SERVING, Fleet
 from sim.fleet.nodes import Lease
 from sim.kernel.layout import FINISHED, UNSENT
 from sim.request import Requests
-from sim.result import COUNTERS, Ending, Gauges, Leases, Outcome, Replication, State, Timeline
+from sim.result import COUNTERS, PADDING, Ending, Gauges, Leases, Outcome, Replication, State, Timeline
 from sim.result import Tries as TryColumns
+from sim.steptime.work import StepWork
 from sim.tries import Tries
 from sim.units import NS_PER_MS
 from sim.world import World
@@ -104,6 +105,7 @@ def record(
         timeline=timeline,
         leases=_leases(fleet.ledger.leases, end_ns),
         end_ns=end_ns,
+        padding=_padding(world, deployments),
     )
 
 
@@ -205,16 +207,36 @@ def _counters(
     counters["ready_ns"] = _ready_ns(timeline, len(replicas), end_ns)
     for row, replica in zip(counters, replicas, strict=True):
         work = deployments[replica["cost"]].work
-        tokens = replica["prefill_tokens"] + replica["decode_tokens"]
-        row["flops"] = (
-            work.flops_per_token * tokens
-            + work.flops_per_pair * replica["prefill_pairs"]
-            + work.flops_per_context * replica["context_tokens"]
-            + work.flops_per_sampled * replica["sampled"]
-        )
-        row["bytes"] = (
-            replica["weight_bytes"]
-            + work.bytes_per_context * replica["context_tokens"]
-            + work.bytes_per_decode * replica["decode_tokens"]
-        )
+        row["flops"] = _flops(work, replica)
+        row["bytes"] = replica["weight_bytes"] + _kv_bytes(work, replica)
+    if world.engines.padded is not None:
+        for row, padded, replica in zip(counters, world.engines.padded, replicas, strict=True):
+            row["bytes"] += _kv_bytes(deployments[replica["cost"]].work, padded)
     return counters
+
+
+def _padding(world: World, deployments: Sequence[Deployment]) -> NDArray[np.void] | None:
+    engines = world.engines
+    if engines.padded is None:
+        return None
+    padding = np.zeros(len(engines.padded), PADDING)
+    for row, padded, replica in zip(padding, engines.padded, engines.state.replicas, strict=True):
+        row["tokens"] = padded["prefill_tokens"] + padded["decode_tokens"]
+        row["flops"] = _flops(deployments[replica["cost"]].work, padded)
+        for name in ("kv_reserved_ns", "kv_held_ns"):
+            row[name] = padded[name]
+    return padding
+
+
+def _flops(work: StepWork, sums: np.void) -> float:
+    """FLOPs of steps with these sums; without padding unless they are sums of padding."""
+    return float(
+        work.flops_per_token * (sums["prefill_tokens"] + sums["decode_tokens"])
+        + work.flops_per_pair * sums["prefill_pairs"]
+        + work.flops_per_context * sums["context_tokens"]
+        + work.flops_per_sampled * sums["sampled"]
+    )
+
+
+def _kv_bytes(work: StepWork, sums: np.void) -> float:
+    return float(work.bytes_per_context * sums["context_tokens"] + work.bytes_per_decode * sums["decode_tokens"])

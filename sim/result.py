@@ -25,6 +25,8 @@ class Outcome(IntEnum):
     """Its last try was turned away or dropped by admission (HTTP 503)."""
     TIMED_OUT = 6
     """The client gave up waiting for its last try."""
+    FORGOTTEN = 7
+    """The batcher dropped its last try from the queue (engine.batching, drop_underfilled)."""
 
 
 class Ending(IntEnum):
@@ -47,6 +49,8 @@ class Ending(IntEnum):
     """The client went away, and the engine was not told."""
     REJECTED = 8
     """Refused by the API server (HTTP 400), as it would be again."""
+    FORGOTTEN = 9
+    """Dropped by the engine's batcher; the client notices at once, which is kinder than waiting for ever."""
 
 
 class State(IntEnum):
@@ -106,6 +110,8 @@ class ReplicaInfo:
     hbm_bytes_per_s: float
     """Of all its GPUs."""
     step_time_label: str
+    kv_share: float | None = None
+    """KV pool's share of the HBM; None in runs saved before it was recorded."""
 
 
 COUNTERS = np.dtype(
@@ -131,6 +137,16 @@ COUNTERS = np.dtype(
         ("waiting_blocks_ns", np.float64),  # ... while KV blocks did
         ("waiting_budget_ns", np.float64),  # ... while the token budget did (the rest: joins at the next step)
         ("ready_ns", np.int64),  # time in which the replica served: ready, draining or hung
+    ]
+)
+
+
+PADDING = np.dtype(
+    [
+        ("tokens", np.int64),  # computed for nothing: seats beyond a prompt or behind an answer
+        ("flops", np.float64),  # likewise
+        ("kv_reserved_ns", np.float64),  # integral over time of the tokens for which KV is reserved
+        ("kv_held_ns", np.float64),  # ... of those that it holds
     ]
 )
 
@@ -243,6 +259,8 @@ class Replication:
     leases: Leases
     end_ns: int
     """When the last event happened."""
+    padding: NDArray[np.void] | None = None
+    """PADDING[replicas], of engines that pad."""
 
 
 Measures = dict[str, float | None]

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from sim.errors import InputError
 from sim.report import Summary, to_bench_json
 from sim.request import Requests
-from sim.result import COUNTERS, Draw, Gauges, Leases, Measured, ReplicaInfo, Replication, Run, Timeline, Tries
+from sim.result import COUNTERS, PADDING, Draw, Gauges, Leases, Measured, ReplicaInfo, Replication, Run, Timeline, Tries
 
 Columns = Mapping[str, NDArray[Any]]
 
@@ -112,7 +112,8 @@ def read(path: Path) -> Run:
         raise InputError(f"{path}: found no run.json, expected a directory that `trilemma run` saved")
     try:
         about = json.loads((path / "run.json").read_text())
-        tables = {name: pq.read_table(path / f"{name}.parquet") for name in _TABLES}
+        names = [name for name in (*_TABLES, "padding") if name in _TABLES or (path / f"{name}.parquet").is_file()]
+        tables = {name: pq.read_table(path / f"{name}.parquet") for name in names}
         return Run(
             scenario=json.loads((path / "scenario.json").read_text()),
             provenance=json.loads((path / "provenance.json").read_text()),
@@ -184,9 +185,14 @@ def _write_files(run: Run, summary: Summary, folder: Path) -> None:
         records = [getattr(one, name) for one in ones]
         columns = [{f.name: getattr(record, f.name) for f in fields(kind)} for record in records]
         _write_table(folder / f"{name}.parquet", columns)
-    _write_table(
-        folder / "counters.parquet", [{name: one.counters[name] for name in COUNTERS.names or ()} for one in ones]
-    )
+    _write_table(folder / "counters.parquet", [_fields(one.counters) for one in ones])
+    padding = [_fields(one.padding) for one in ones if one.padding is not None]
+    if padding:
+        _write_table(folder / "padding.parquet", padding)
+
+
+def _fields(records: NDArray[np.void]) -> dict[str, Any]:
+    return {name: records[name] for name in records.dtype.names or ()}
 
 
 def _request_columns(one: Replication) -> dict[str, Any]:
@@ -217,9 +223,6 @@ def _replication(number: int, about: Mapping[str, Any], tables: Mapping[str, pa.
     columns = {name: _array(requests[name]) for name in (*_DRAWN, *_LIVED)}
     streams: Any = requests["segment_stream"].combine_chunks()
     ends: Any = requests["segment_end"].combine_chunks()
-    filled = np.zeros(counters.num_rows, COUNTERS)
-    for name in COUNTERS.names or ():
-        filled[name] = _array(counters[name])
     drawn = Requests(
         **{name: columns[name] for name in _DRAWN},
         segment_offset=np.concatenate([[0], _array(pc.list_value_length(streams)).cumsum()]).astype(np.int64),
@@ -232,10 +235,18 @@ def _replication(number: int, about: Mapping[str, Any], tables: Mapping[str, pa.
         requests=drawn,
         **{name: columns[name] for name in _LIVED},
         **{name: _array(itl[name]) for name in _ITL},
-        counters=filled,
+        counters=_filled(counters, COUNTERS),
         **{name: kind(**{f.name: _array(rows[name][f.name]) for f in fields(kind)}) for name, kind in _RECORDS.items()},
         end_ns=about["end_ns"],
+        padding=_filled(rows["padding"], PADDING) if "padding" in rows else None,
     )
+
+
+def _filled(table: pa.Table, dtype: np.dtype[np.void]) -> NDArray[np.void]:
+    filled = np.zeros(table.num_rows, dtype)
+    for name in dtype.names or ():
+        filled[name] = _array(table[name])
+    return filled
 
 
 def _draw(about: Mapping[str, Any]) -> Draw:

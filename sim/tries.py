@@ -7,7 +7,7 @@ import numpy as np
 
 from sim.deadlines import Deadlines
 from sim.gateway import Gateway
-from sim.kernel.layout import FINISHED
+from sim.kernel.layout import FINISHED, GONE
 from sim.request import Requests
 from sim.result import Ending, Outcome
 from sim.scenario.clients import Retry
@@ -23,6 +23,7 @@ _OUTCOME = {
     Ending.CANCELLED: Outcome.TIMED_OUT,
     Ending.ABANDONED: Outcome.TIMED_OUT,
     Ending.REJECTED: Outcome.REJECTED,
+    Ending.FORGOTTEN: Outcome.FORGOTTEN,
 }
 """What a request has come to if its last try ended so."""
 
@@ -133,10 +134,13 @@ class Tries:
     # How a try ends
 
     def answered(self, row: int) -> None:
-        """An engine has finished a try."""
+        """An engine has finished a try, or its batcher has forgotten it."""
         if self.ending[row] == Ending.ABANDONED:
             self._abandoned -= 1
         if self.ending[row] != Ending.OPEN:  # or a copy that ended in the same step as the one that was answered
+            return
+        if self._engines.state.requests["status"][row] == GONE:
+            self._failed(row, Ending.FORGOTTEN)
             return
         self.ending[row] = Ending.ANSWERED
         request = self.request_of(row)

@@ -21,6 +21,12 @@ _LATENCIES = {
     "itl": "Inter-token Latency",
     "e2el": "End-to-end Latency",
 }
+_PADDING = {
+    "padding_share": "Of tokens computed",
+    "padding_flops_share": "Of FLOPs computed",
+    "kv_reserved_unused": "Empty, of KV that batches reserve",
+    "hbm_unused": "Empty KV, of all HBM",
+}
 _SHARES = {"busy": "Busy time", "mfu": "MFU", "hbm_utilisation": "HBM bandwidth", "kv_cache_usage": "KV occupancy"}
 _HELD_BY = {
     "blocks": "for KV blocks",
@@ -135,6 +141,10 @@ def _hardware(page: Text, summary: Summary) -> None:
     share(page, "  Peak occupancy (%)", summary["kv_cache_usage_peak"], note="sampled")
     number(page, "  Preemptions", summary["preemptions"])
     share(page, "  Prefix-cache hit rate (%)", summary["prefix_cache_hit_rate"])
+    if "padding_share" in summary.values:
+        heading(page, "Padding")
+        for key, words in _PADDING.items():
+            share(page, f"  {words} (%)", summary[key])
     heading(page, "Utilisation")
     for key, words in _SHARES.items():
         share(page, f"  {words} (%)", summary[key])

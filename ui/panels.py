@@ -211,6 +211,7 @@ def _reasons(one: Replication, outputs: NDArray[np.int32], bins: Bins) -> Iterat
         "timed out": one.outcome == Outcome.TIMED_OUT,
         "lost": one.outcome == Outcome.FAILED,
         "shed": one.outcome == Outcome.SHED,
+        "forgotten": one.outcome == Outcome.FORGOTTEN,
         "rejected": one.outcome == Outcome.REJECTED,
     }
     for name, chosen in reasons.items():

@@ -24,6 +24,9 @@ class Engines:
     They serve tries of requests, by row number: row i < n is the first try of drawn request i, `another` adds rows.
     """
 
+    padded: NDArray[np.void] | None = None
+    """Engines that pad count what they compute for nothing (sim.engine.padded)."""
+
     def __init__(
         self,
         limits: Sequence[EngineLimits],

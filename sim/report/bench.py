@@ -26,6 +26,7 @@ _ERRORS = {
     Outcome.FAILED: "lost with its replica, or no replica was ready (HTTP 503)",
     Outcome.SHED: "shed by admission (HTTP 503)",
     Outcome.TIMED_OUT: "the client's time-out passed",
+    Outcome.FORGOTTEN: "dropped from the queue by the batcher",
 }
 _OMITTED = {
     "itls": "inter-token latencies are kept as one multiset for all requests; their statistics above are exact",

@@ -7,6 +7,7 @@ that does not exist (the mean of nothing) is None.
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sim import metrics
 from sim.metrics import Mask, Rows
@@ -23,6 +24,11 @@ WITHOUT_ANSWER = {
     Outcome.TIMED_OUT: "timed_out_requests",
 }
 """Requests that ended without an answer, by outcome: vLLM bench's `failed` is their sum."""
+
+
+def without_answer(one: Replication) -> Mapping[Outcome, str]:
+    """The same, with what engines that pad may forget."""
+    return WITHOUT_ANSWER if one.padding is None else WITHOUT_ANSWER | {Outcome.FORGOTTEN: "forgotten_requests"}
 
 
 def percentile_key(percentile: float, metric: str) -> str:
@@ -47,16 +53,17 @@ def traffic(one: Replication, chosen: Mask, since_ns: int, percentiles: Sequence
     """
     rows = np.flatnonzero(chosen & (one.outcome == Outcome.FINISHED))
     counts = np.bincount(one.outcome[chosen], minlength=len(Outcome))
+    unanswered = without_answer(one)
     duration = (one.end_ns - since_ns) / NS_PER_S
     inputs = int(one.requests.prompt_tokens[rows].sum(dtype=np.int64))
     outputs = int(metrics.answer_tokens(one)[rows].sum(dtype=np.int64))
     out: Measures = {
         "duration": duration,
         "completed": len(rows),
-        "failed": int(counts[list(WITHOUT_ANSWER)].sum()),
+        "failed": int(counts[list(unanswered)].sum()),
         "in_flight": int(counts[Outcome.IN_FLIGHT]),
         "not_sent": int(counts[Outcome.NOT_SENT]),
-        **{key: int(counts[outcome]) for outcome, key in WITHOUT_ANSWER.items()},
+        **{key: int(counts[outcome]) for outcome, key in unanswered.items()},
         "total_input_tokens": inputs,
         "total_output_tokens": outputs,
         "request_throughput": ratio(len(rows), duration),
@@ -158,6 +165,48 @@ def hardware(one: Replication, replicas: Sequence[ReplicaInfo], chosen: Mask) ->
     }
 
 
+def memory(one: Replication, replicas: Sequence[ReplicaInfo], chosen: Mask) -> Measures:
+    """What is reserved or computed for nothing, over the whole run.
+
+    hbm_unused: share of the HBM that is allocated for KV and empty, while the replicas served; unknown in old runs.
+    Of engines that pad: padding_share and padding_flops_share of all tokens and FLOPs that they computed, and
+    kv_reserved_unused, the share of the KV reserved by batches that held nothing. Their empty KV is what no live
+    sequence holds, that of others what lies in no block.
+
+    Args:
+        one: the replication.
+        replicas: what each is.
+        chosen: bool[replicas], which to count.
+    """
+    used = [info for info, wanted in zip(replicas, chosen, strict=True) if wanted]
+    counters, padding = one.counters[chosen], None if one.padding is None else one.padding[chosen]
+    held_ns = counters["block_ns"] if padding is None else _held_blocks(padding, used)
+    out: Measures = {}
+    if all(info.kv_share is not None for info in used):
+        gpus, shares = (
+            np.array(column, np.float64) for column in zip(*((i.gpus, i.kv_share) for i in used), strict=True)
+        )
+        blocks = np.array([info.num_gpu_blocks - 1 for info in used])
+        served = counters["ready_ns"]
+        empty = gpus * shares * (served - held_ns / blocks)
+        out["hbm_unused"] = ratio(float(empty.sum()), float((gpus * served).sum()))
+    if padding is not None:
+        tokens = int((counters["prefill_tokens"] + counters["decode_tokens"]).sum())
+        padded, flops = int(padding["tokens"].sum()), float(padding["flops"].sum())
+        reserved = float(padding["kv_reserved_ns"].sum())
+        out |= {
+            "padding_share": ratio(padded, padded + tokens),
+            "padding_flops_share": ratio(flops, flops + float(counters["flops"].sum())),
+            "kv_reserved_unused": ratio(reserved - float(padding["kv_held_ns"].sum()), reserved),
+        }
+    return out
+
+
+def _held_blocks(padding: NDArray[np.void], replicas: Sequence[ReplicaInfo]) -> Floats:
+    held: Floats = padding["kv_held_ns"] / np.array([info.block_size for info in replicas])
+    return held
+
+
 def waiting_share(one: Replication) -> float | None:
     """Share of the requests' time in the engines that they spend in a waiting queue."""
     entered, left = metrics.engine_stays(one)
@@ -169,7 +218,7 @@ def objective(one: Replication, chosen: Mask, limits_ms: Mapping[str, float]) ->
     judged = metrics.judge(one, limits_ms, chosen)
     shares: Measures = {"good_share": ratio(judged.good, judged.judged)}
     counts = np.bincount(one.outcome[chosen], minlength=len(Outcome))
-    for outcome, key in WITHOUT_ANSWER.items():
+    for outcome, key in without_answer(one).items():
         shares[f"missed_{key.removesuffix('_requests')}"] = ratio(int(counts[outcome]), judged.judged)
     for name, missed in judged.missed.items():
         shares[f"missed_{name}"] = ratio(missed, judged.judged)

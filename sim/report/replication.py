@@ -41,7 +41,8 @@ def _whole(run: Run, one: Replication, kept: Mask, since: int, good: float | Non
     whole = measure.traffic(one, kept, since, PERCENTILES)
     whole |= measure.inter_token(one, PERCENTILES)
     whole |= measure.peaks(one, np.flatnonzero(kept & (one.outcome == Outcome.FINISHED)))
-    whole |= measure.hardware(one, run.replicas, np.ones(len(run.replicas), np.bool_))
+    everywhere = np.ones(len(run.replicas), np.bool_)
+    whole |= measure.hardware(one, run.replicas, everywhere) | measure.memory(one, run.replicas, everywhere)
     whole |= {
         "request_goodput": ratio(good, whole["duration"]),
         "waiting_share": measure.waiting_share(one),

@@ -11,6 +11,7 @@ _WITHOUT_ANSWER = {
     "lost_requests": "lost: their replica died with their last try, or none was ready.",
     "shed_requests": "shed: admission turned their last try away or dropped it from the queue.",
     "timed_out_requests": "given up: their clients' patience ended with their last try.",
+    "forgotten_requests": "forgotten: the batcher dropped them from its queue, for their group did not fill a batch.",
     "rejected_requests": "rejected, as vLLM does when prompt + max_tokens exceeds max_model_len.",
 }
 
@@ -43,7 +44,7 @@ def _unfinished(values: Mapping[str, Interval]) -> list[str]:
         )
     if not_sent:
         found.append(f"{_count(not_sent)} never sent: the clock stopped before.")
-    ended = ((values[key].mean or 0.0, words) for key, words in _WITHOUT_ANSWER.items())
+    ended = ((values[key].mean or 0.0, words) for key, words in _WITHOUT_ANSWER.items() if key in values)
     return found + [f"{_count(mean)} {words}" for mean, words in ended if mean]
 
 

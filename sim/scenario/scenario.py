@@ -83,6 +83,19 @@ class Scenario(Block):
                 )
         return self
 
+    @model_validator(mode="after")
+    def _one_kind_of_batching(self) -> "Scenario":
+        pads = [self.engine.batching is not None] * len(self.fleet)
+        for index, pool in enumerate(self.fleet):
+            if pool.engine is not None and "batching" in pool.engine.model_fields_set:
+                pads[index] = pool.engine.batching is not None
+            if pads[index] != pads[0]:
+                raise ValueError(
+                    f"fleet.{index}.engine.batching: found {'one' if pads[index] else 'none'}, expected "
+                    f"{'one' if pads[0] else 'none'} as in the first pool: all pools batch with padding or none does"
+                )
+        return self
+
     @property
     def waits_for_ever(self) -> bool:
         """Whether nobody would notice a replica that hangs."""
