@@ -31,6 +31,10 @@ HUGGING_FACE = {
 """Catalogue id -> repository on Hugging Face."""
 
 
+NOT_VLLM = ("batching", "kv_index")
+"""What a scenario may say of an engine that `vllm serve` does not do by a flag."""
+
+
 def serve_flags(scenario: Scenario, base_dir: Path, extra: Sequence[str] = ()) -> list[str]:
     """Return what `vllm serve` needs to be the scenario's engine, and the `extra` flags; host and port apart.
 
@@ -41,13 +45,14 @@ def serve_flags(scenario: Scenario, base_dir: Path, extra: Sequence[str] = ()) -
     _refuse_what_scenarios_say(extra)
     pool = only_pool(scenario)
     engine = _engine(scenario, pool)
-    if engine.kv_index is not None:
-        raise InputError("engine.kv_index: found an index service, expected none: a server is measured by itself")
+    for key in NOT_VLLM:
+        if getattr(engine, key) is not None:
+            raise InputError(f"engine.{key}: found what vLLM has no flag for, expected a scenario without it")
     flags = ["--model", model_path(scenario, base_dir)]
     flags += ["--tensor-parallel-size", str(pool.tensor_parallel_size)]
     if pool.pipeline_parallel_size > 1:
         flags += ["--pipeline-parallel-size", str(pool.pipeline_parallel_size)]
-    for key, value in engine.model_dump(exclude_unset=True, exclude={"kv_index"}).items():
+    for key, value in engine.model_dump(exclude_unset=True).items():
         flags += _flag(key, value)
     return [*flags, *extra]
 

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from harness.flags import HUGGING_FACE, serve_flags
+from harness.flags import HUGGING_FACE, NOT_VLLM, serve_flags
 from sim import catalog
 from sim.errors import InputError
 from sim.scenario.engine import Engine
@@ -102,13 +102,13 @@ def test_vllm_has_every_flag_that_a_scenario_can_state(flags):
         "disable_custom_all_reduce": False,
         "enable_expert_parallel": False,
     }
-    assert set(stated) == set(Engine.model_fields) - {"kv_index"}
+    assert set(stated) == set(Engine.model_fields) - set(NOT_VLLM)
     for key, value in stated.items():
         (flag,) = [one for one in flags(f"engine={{{key}: {str(value).lower()}}}")[4:] if one.startswith("--")]
         assert flag in known, key
 
 
-def test_a_server_has_no_index_service():
+def test_a_server_has_no_index_service(flags):
     with pytest.raises(InputError, match=r"engine\.kv_index"):
         flags("engine.kv_index={hit: 0.5, gb_per_s: 10}")
 
