@@ -45,12 +45,18 @@ class Lab:
 
     def simulate(self, name: str, *settings: str, variant: str | None = None) -> Run:
         """The same with every request's times."""
-        return simulate(self.loaded(name, *settings, variant=variant), progress=_silent)
+        more = ("run.replications=1",) if self.coarse else ()
+        return _simulate(Design(str(self._folder / f"{name}.yaml"), (*settings, *more), variant))
 
 
 @lru_cache(maxsize=512)
 def _evaluate(design: Design) -> Evaluation:
     return evaluate_loaded(design, load(Path(design.source), design.settings, design.variant))
+
+
+@lru_cache(maxsize=4)
+def _simulate(design: Design) -> Run:
+    return simulate(load(Path(design.source), design.settings, design.variant), progress=_silent)
 
 
 def value(evaluation: Evaluation, key: str) -> Interval:

@@ -2,7 +2,7 @@
 
 1. A claim in which nothing can be true or false of a measurement is *qualitative*.
 2. If a check of the article's numbers against each other, or against arithmetic, fails, the claim is *inconsistent*.
-3. If it holds under the article's own definition and setting, it is *supported*.
+3. If it holds under the article's own definition and setting, or if there is nothing but checks, it is *supported*.
 4. If it holds only under a definition or a setting that the article leaves out, it is *conditional*.
 5. If the article gives neither definition nor setting, and it holds under some, it is *unsupported*.
 6. If it holds under none, it is *contradicted*.
@@ -57,7 +57,7 @@ def _decide(readings: Sequence[Reading], *, if_open: bool) -> Verdict:
     own, other = held[Rests.OWN], held[Rests.OTHER]
     if not all(held[Rests.CHECK]):
         return Verdict.INCONSISTENT
-    if own and all(own):
+    if (own and all(own)) or (held[Rests.CHECK] and not own and not other):
         return Verdict.SUPPORTED
     if any(own) or (own and any(other)):
         return Verdict.CONDITIONAL

@@ -29,6 +29,8 @@ def reading(rests: Rests, ours: Interval) -> Reading:
         ([], [FAILS], [], Verdict.CONTRADICTED),
         ([HOLDS], [HOLDS], [FAILS], Verdict.INCONSISTENT),
         ([HOLDS], [], [HOLDS, FAILS], Verdict.INCONSISTENT),
+        ([], [], [HOLDS], Verdict.SUPPORTED),
+        ([], [FAILS], [HOLDS], Verdict.CONTRADICTED),
     ],
 )
 def test_a_verdict_follows_from_what_holds(

@@ -95,7 +95,7 @@ RULE: Mapping[Language, tuple[str, ...]] = {
     "en": (
         "A claim in which nothing can be true or false of a measurement is qualitative.",
         "If a check of the article's numbers against each other, or against arithmetic, fails, it is inconsistent.",
-        "If it holds under the article's own definition and setting, it is supported.",
+        "If it holds under the article's own definition and setting, or if all there is are checks, it is supported.",
         "If it holds only under a definition or a setting that the article leaves out, it is conditional.",
         "If the article gives neither definition nor setting, and it holds under some, it is unsupported: possible, "
         "but not shown.",
@@ -106,7 +106,7 @@ RULE: Mapping[Language, tuple[str, ...]] = {
     "zh": (
         "论断中没有任何内容可以被测量证实或证伪的，为“定性陈述”。",
         "原文数字之间、或与算术核对不符的，为“自相矛盾”。",
-        "在原文自身的定义和设定下成立的，为“成立”。",
+        "在原文自身的定义和设定下成立的（或只有核对而全部相符的），为“成立”。",
         "只在原文没有说明的定义或设定下成立的，为“有条件成立”。",
         "原文既没有定义也没有设定，而在某些设定下成立的，为“缺乏依据”：可能，但没有证据。",
         "在任何设定下都不成立的，为“不成立”。",
