@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from sim.kernel.layout import PREEMPTED, RUNNING, WAITING
+from sim.kernel.layout import State as Memory
 from sim.metrics import answer_tokens
 from sim.report import check_invariants, measured, warm_up
 from sim.result import Ending, Outcome, State
@@ -75,25 +77,37 @@ def requests(case: dict, seen: Watched) -> None:
 
 
 def engines(seen: Watched) -> None:
-    """No KV block and no count of unfinished requests leaks."""
+    """No KV block, no unfinished request and no token leaks: all are counted anew, place by place."""
     state, fleet = seen.world.engines.state, seen.fleet
+    rows = seen.world.engines.rows
+    struck = set(seen.one.timeline.replica[seen.one.timeline.state >= State.HUNG].tolist())
     for place, replica in enumerate(state.replicas):
         held = seen.world.engines.held(place)
-        first, seats = replica["first_seat"], replica["seats"]
-        taken = state.seats[first : first + seats]
-        owned = int(taken["owned"][taken["request"] >= 0].sum())
-        used = int(replica["num_blocks"]) - 1 - int(replica["free_blocks"])
-        assert used <= owned, "a block is used by a request that is there"
-        if not len(held):
-            assert used == 0
-        assert len(held) == replica["running"] + replica["waiting"]
+        free_queue(state, replica)
+        mine = rows[rows["replica"] == place]
+        assert len(held) == len(set(held.tolist())) == np.isin(mine["status"], (WAITING, RUNNING, PREEMPTED)).sum()
         elsewhere = sum(at == place for at in [*seen.gateway._on_the_way.values(), *seen.gateway._unheard.values()])
         assert state.outstanding[place] == len(held) + elsewhere
+        computed, scheduled = replica["prefill_tokens"] + replica["decode_tokens"], mine["tokens"].sum()
+        assert computed <= scheduled
+        whole = not replica["executing"] and place not in struck  # a step that is cut off does not count
+        assert computed == scheduled or not whole, "what steps computed was scheduled, and nothing else"
         if fleet.at(place) is None:
             assert not len(held), "nobody serves where no replica is"
     if not (seen.one.outcome == Outcome.IN_FLIGHT).any():
         assert seen.tries.open == 0
         assert seen.gateway.open == 0 or seen.tries.abandons
+
+
+def free_queue(state: Memory, replica: np.void) -> None:
+    """The blocks that no request uses, each once."""
+    first, blocks = int(replica["first_block"]), int(replica["num_blocks"])
+    free, at = [], int(state.blocks["next"][first])  # behind the null block
+    while at != first and len(free) < blocks:
+        free.append(at)
+        at = int(state.blocks["next"][at])
+    unused = first + np.flatnonzero(state.blocks["users"][first : first + blocks] == 0)
+    assert sorted(free) == unused[unused != first].tolist()
 
 
 def gpu_hours(case: dict, seen: Watched) -> None:

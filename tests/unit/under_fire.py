@@ -4,10 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
 
+import numpy as np
+
 import sim.run
 from sim.fleet.fleet import Fleet
 from sim.fleet.nodes import BROKEN, FREE
 from sim.gateway import Gateway
+from sim.kernel.layout import State as Memory
 from sim.result import Cause, Replication, Run, State
 from sim.run import simulate
 from sim.scenario.load import Loaded
@@ -97,7 +100,9 @@ def fire(workload: dict | None = None, folder: Path = Path(), **blocks: object) 
 
 
 def check(fleet: Fleet) -> None:
-    """Between any two events: who holds which GPU, and whom the gateway believes in."""
+    """Between any two events: who holds which KV block and which GPU, and whom the gateway believes in."""
+    for place in range(len(fleet.world.engines.state.replicas)):
+        count_blocks(fleet.world.engines.state, place)
     there = {replica.place: replica for replica in fleet.replicas}
     assert len(there) == len(fleet.replicas), "two replicas at one place"
     held = dict.fromkeys(there, 0)
@@ -121,3 +126,17 @@ def check(fleet: Fleet) -> None:
         for place in members:
             assert place in there, "the gateway routes to nobody"
             assert there[place].state not in (State.DRAINING, State.REQUESTED, State.BOOTING, State.IMAGE)
+
+
+def count_blocks(state: Memory, place: int) -> None:
+    """Each KV block has as many users as tables of running requests have it; those without any are free."""
+    replica = state.replicas[place]
+    first, blocks = int(replica["first_block"]), int(replica["num_blocks"])
+    running = state.running[replica["first_seat"] :][: replica["running"]]
+    tables = [state.table[seat][: state.seats["owned"][seat]] - first for seat in running]
+    users = np.bincount(np.concatenate([*tables, np.empty(0, np.int64)]).astype(np.int64), minlength=blocks)
+    assert len(users) == blocks, "a block of another replica"
+    null = 0
+    assert not users[null]
+    assert (users[1:] == state.blocks["users"][first + 1 : first + blocks]).all()
+    assert np.count_nonzero(users == 0) - 1 == replica["free_blocks"]
