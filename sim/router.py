@@ -1,6 +1,6 @@
 """Routers: which replica serves a request. Each sees the fleet as it was at its last refresh, and its own choices."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -191,6 +191,24 @@ class PrefixAffinity:
         self.view.change(members)
 
 
+class Several:
+    """Routers side by side, as API servers are: requests come to them in turn."""
+
+    def __init__(self, routers: Sequence[Router]) -> None:
+        self._routers = routers
+        self._turn = 0
+
+    def choose(self, request: int) -> int:
+        """What the next of them chooses."""
+        self._turn += 1
+        return self._routers[(self._turn - 1) % len(self._routers)].choose(request)
+
+    def change(self, members: NDArray[np.int32]) -> None:
+        """Tell them all."""
+        for one in self._routers:
+            one.change(members)
+
+
 def _vllm_dp_score(view: View) -> NDArray[np.float64]:
     """Data-parallel score of vLLM 0.32, of one API server (vllm/v1/engine/core_client.py:1642-1697)."""
     waiting, running = view.of("waiting"), view.of("running")
@@ -215,7 +233,11 @@ def build(router: RouterSpec, world: World, members: NDArray[np.int32], rng: np.
         return RoundRobin(len(members))
     if isinstance(router, spec.Random):
         return Random(len(members), rng)
-    view = View(world, members, router.staleness_ms)
+    several = [_informed(router, View(world, members, router.staleness_ms), rng) for _ in range(router.routers)]
+    return several[0] if len(several) == 1 else Several(several)
+
+
+def _informed(router: spec.Informed, view: View, rng: np.random.Generator) -> Router:
     if isinstance(router, spec.PowerOfTwo):
         return PowerOfTwo(view, rng)
     if isinstance(router, spec.PrefixAffinity):

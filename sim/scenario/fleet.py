@@ -60,22 +60,28 @@ class Random(Block):
     kind: Literal["random"]
 
 
-class LeastOutstanding(Block):
+class _Informed(Block):
+    """Routers that look at the replicas."""
+
+    staleness_ms: NonNegative = 0.0
+    """The router's counts are refreshed this often and bumped by its own choices between (0: always exact)."""
+    routers: Annotated[int, Field(ge=1, le=1000)] = 1
+    """So many of them side by side, requests in turn: between refreshes each knows its own choices alone."""
+
+
+class LeastOutstanding(_Informed):
     """The replica with the fewest unfinished requests; ties in turn."""
 
     kind: Literal["least_outstanding"]
-    staleness_ms: NonNegative = 0.0
-    """The router's counts are refreshed this often and bumped by its own choices between (0: always exact)."""
 
 
-class PowerOfTwo(Block):
+class PowerOfTwo(_Informed):
     """The less loaded of two random replicas (Mitzenmacher 2001)."""
 
     kind: Literal["power_of_two"]
-    staleness_ms: NonNegative = 0.0
 
 
-class VllmDp(Block):
+class VllmDp(_Informed):
     """vLLM's data-parallel score: waiting + running, plus waiting weighted by KV use beyond one half."""
 
     kind: Literal["vllm_dp"]
@@ -83,23 +89,19 @@ class VllmDp(Block):
     """The coordinator refreshes counts every 100 ms (vllm/v1/engine/coordinator.py:154)."""
 
 
-class KvAware(Block):
+class KvAware(_Informed):
     """The replica with most free KV blocks after its waiting requests; ties in turn."""
 
     kind: Literal["kv_aware"]
-    staleness_ms: NonNegative = 0.0
 
 
-class PrefixAffinity(Block):
+class PrefixAffinity(_Informed):
     """The replica that holds most of the prompt's prefix, unless it is overloaded."""
 
     kind: Literal["prefix_affinity"]
-    staleness_ms: NonNegative = 0.0
     max_imbalance: NonNegative = 8.0
     """Unfinished requests above the least loaded replica's at which affinity gives way to least outstanding."""
 
 
-Router = Annotated[
-    RoundRobin | Random | LeastOutstanding | PowerOfTwo | VllmDp | KvAware | PrefixAffinity,
-    Field(discriminator="kind"),
-]
+Informed = LeastOutstanding | PowerOfTwo | VllmDp | KvAware | PrefixAffinity
+Router = Annotated[RoundRobin | Random | Informed, Field(discriminator="kind")]

@@ -423,3 +423,26 @@ def test_a_model_that_no_pool_serves_is_one_sentence():
     with pytest.raises(InputError, match=r"no pool of the fleet serves model llama-3.1-8b") as error:
         two_models(fleet=[{"pool": "a", "gpu": "h100-sxm-80gb"}])
     assert "\n" not in str(error.value)
+
+
+def test_of_several_routers_each_knows_its_own_choices_alone_until_the_next_refresh():
+    world = idle(3)
+    choose = router("least_outstanding", world, staleness_ms=1000, routers=2).choose
+    assert [choose(i) for i in range(6)] == [0, 0, 1, 1, 2, 2]  # the second repeats the first
+
+
+def test_several_routers_that_know_everything_choose_as_one():
+    one, four = idle(3), idle(3)
+    alone, together = router("least_outstanding", one), router("least_outstanding", four, routers=4)
+    loads = []
+    for choose, world in ((alone.choose, one), (together.choose, four)):
+        for request in range(30):
+            world.engines.enqueue(choose(request), request, 0, watched=False)
+        loads.append(sorted(world.engines.state.outstanding.tolist()))
+    assert loads == [[10, 10, 10]] * 2
+
+
+def test_several_routers_are_told_who_is_there():
+    choose = router("power_of_two", idle(4), staleness_ms=1000, routers=3)
+    choose.change(np.array([2, 3], np.int32))
+    assert {choose.choose(i) for i in range(60)} == {0, 1}
