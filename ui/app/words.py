@@ -25,6 +25,7 @@ WORDS = {
         "± is half of the 95 % interval of the mean over replications (Student's t), with what the calibration of the "
         "step times leaves open. No ± : one replication, so nothing is known of its chance."
     ),
+    "spark": "The small line: the same over the numbers of replicas that are drawn below.",
     "slo": (
         "Service-level objective: limits in ms that a request must keep to count as good, and the percentage of "
         "requests that must. Met: the whole interval of the good share lies at or above it. Undecided: the interval "
@@ -59,7 +60,11 @@ WORDS = {
         "Share of replicas on spot nodes. The bar's spot nodes are taken back as often as AWS's most interrupted types "
         "(above 20 % a month); a scenario may say otherwise."
     ),
-    "near_optimal": "Designs that meet the SLO at a cost within this percentage of the cheapest one's.",
+    "near_optimal": (
+        "Asked in the headline: is one design within this percentage of the best in performance, cost and flexibility "
+        "at once? Designs that meet the SLO at a cost within it of the cheapest one's are near-optimal; dearer ones "
+        "are pale."
+    ),
     "second_model": (
         "With which the same fleet is restarted, as the last stress. It keeps nothing where that model does not fit."
     ),
@@ -70,6 +75,36 @@ WORDS = {
     "recovery": (
         "Minutes from losing a node, a spot reclaim or the restart on the second model until goodput is as it was; the "
         "longest of the stresses that apply. Not seen: not while the traffic lasted."
+    ),
+    "request_goodput": "Requests a second that keep every limit of the SLO. `request_goodput` of vllm bench serve.",
+    "output_throughput": "Output tokens of answered requests a second, of all users. vLLM bench: `output_throughput`.",
+    "paired": (
+        "Differences are taken replication by replication: designs of one workload and seed serve the same requests, "
+        "so chance cancels. No real difference: the 95 % interval of the mean difference contains 0."
+    ),
+    "drill": (
+        "A failure at a known time, a third into the traffic, beside the scenario's own. Nobody touches the fleet: "
+        "what is mended is mended by the scenario's recovery and clients. All drills serve the same requests."
+    ),
+    "goodput_kept": (
+        "Share of requests within the SLO under the drill over the share without it, in each replication, at most "
+        "100 %."
+    ),
+    "recovery_drill": (
+        "Minutes from the first failure until requests fare as well as before: at least 95 % of the share of good "
+        "ones, held for a minute. Of several incidents the longest. It steps by the width of the bins. Did not "
+        "recover: not while the traffic lasted, in some replication."
+    ),
+    "lost_requests": "Requests a replication whose last try died with its replica, or for which none was ready (503).",
+    "shed_requests": "Requests a replication whose last try admission turned away or dropped from the queue (503).",
+    "timed_out_requests": "Requests a replication whose client gave up waiting for the last try (clients.timeout_s).",
+    "retried_requests": "Requests a replication with more than one try, hedges included.",
+    "availability": (
+        "Share of requests that were answered at all, however late, of those that ended; a request too long for the "
+        "model counts neither way."
+    ),
+    "error_budget": (
+        "Share of requests without an answer over the share that slo.availability leaves: above 100 % it is spent."
     ),
     "feasible": "The SLO is met: the whole interval of the good share lies at or above what it asks for.",
 }
