@@ -53,6 +53,10 @@ class Batch:
         """Rows that have all their tokens."""
         return self.live[: int(np.searchsorted(self._outputs, self.produced, side="right"))]
 
+    def over(self, now: int) -> bool:
+        """Whether nobody is left and no step is under way."""
+        return not len(self.live) and self.done > 0 and int(self.ends[self.done - 1]) == now
+
     def next_ns(self) -> int:
         """When something happens: all are prefilled, an answer is complete, or, with nobody left, the step ends."""
         if not len(self.live):

@@ -57,7 +57,7 @@ class PaddedEngines(Engines):
     ) -> None:
         """Lay out memory for one run; `batching` of each kind of replica, the rest as of `Engines`."""
         super().__init__(limits, kinds, costs, weight_bytes, requests, priority)
-        self.padded = np.zeros(len(kinds), PADDED).view(np.recarray)
+        self.padded: NDArray[np.void] = np.zeros(len(kinds), PADDED)
         self._policies = [batching[kind] for kind in kinds]
         self._costs = [costs[kind] for kind in kinds]
         self._weight_bytes = [weight_bytes[kind] for kind in kinds]
@@ -164,7 +164,7 @@ class PaddedEngines(Engines):
             batch.leave(complete)
             self._leave(r, complete, FINISHED, now)
             self._ended += [int(row) for row in complete if self.state.requests["watched"][row]]
-            if not len(batch.live):
+            if batch.over(now):
                 self._free(r)
         if self._due(r) <= now:
             formed = self._queues[r].form()
