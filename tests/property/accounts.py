@@ -2,7 +2,6 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -124,35 +123,36 @@ def gpu_hours(case: dict, seen: Watched) -> None:
                 else pool["replicas"] * -(-gpus // PER_NODE)
             )
             assert leased == (nodes * PER_NODE if by_node else pool["replicas"] * gpus) * seen.one.end_ns
-        elif gpus <= PER_NODE:  # of several nodes the timeline names the first only
-            stays = list(_stays(seen, number))
-            if by_node:
-                nodes = {node for node, _, _ in stays}
-                assert leased == PER_NODE * sum(
-                    max(s[2] for s in stays if s[0] == node) - min(s[1] for s in stays if s[0] == node)
-                    for node in nodes
-                )
-            else:
-                assert leased == gpus * sum(end - start for _, start, end in stays)
+            continue
+        runs, lives = _runs_and_lives(seen, number)
+        if gpus > PER_NODE:  # of several nodes the timeline names the first only
+            assert leased <= gpus * sum(end - start for _, start, end in lives)
+            continue
+        stays = [(node, max(start, runs[node]), end) for node, start, end in lives if runs.get(node, end) < end]
+        if by_node:
+            nodes = {node for node, _, _ in stays}
+            assert leased == PER_NODE * sum(
+                max(s[2] for s in stays if s[0] == node) - min(s[1] for s in stays if s[0] == node) for node in nodes
+            )
+        else:
+            assert leased == gpus * sum(end - start for _, start, end in stays)
 
 
-def _stays(seen: Watched, pool: int) -> Iterator[tuple[int, int, int]]:
-    """Node, start and end of each replica of a pool, from when it was there and its node ran."""
+def _runs_and_lives(seen: Watched, pool: int) -> tuple[dict[int, int], list[tuple[int, int, int]]]:
+    """Since when each node of a pool has run; and node, first and last time of each of its replicas."""
     places, lines = seen.fleet._places.of_pool[pool], seen.one.timeline
     columns = (lines.time_ns, lines.replica, lines.node, lines.state)
     events = [event for event in zip(*(column.tolist() for column in columns), strict=True) if event[1] in places]
-    runs: dict[int, int] = {}  # nodes, since when
-    begun: dict[int, tuple[int, int]] = {}
-    ends = []
+    runs: dict[int, int] = {}
+    there: dict[int, tuple[int, int]] = {}
+    lives = []
     for at, place, node, state in events:
         if state in (State.BOOTING, State.STARTING, State.READY):
             runs.setdefault(node, at)
-        begun.setdefault(place, (node, at))
+        there.setdefault(place, (node, at))
         if state == State.GONE:
-            ends.append((*begun.pop(place), at))
-    for node, start, end in [*ends, *((*each, seen.one.end_ns) for each in begun.values())]:
-        if runs.get(node, end) < end:
-            yield node, max(start, runs[node]), end
+            lives.append((*there.pop(place), at))
+    return runs, lives + [(*begun, seen.one.end_ns) for begun in there.values()]
 
 
 def usd(case: dict, seen: Watched) -> None:
