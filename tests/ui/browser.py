@@ -34,6 +34,8 @@ MAIN = "[data-testid=stMainBlockContainer]"
 GOLDEN = Path(__file__).parents[1] / "golden" / "ui"
 TOLERANCE = 0.01
 """Share of a screenshot's pixels that may look different from the golden one."""
+_SETTLED = """() => !document.querySelector('[data-testid=stSkeleton], [data-testid=stStatusWidget]')
+    && ![...document.querySelectorAll('button')].some(one => one.innerText.trim() === 'Cancel')"""
 _SERVE = "import sys; from ui.cli import main; sys.exit(main(['ui', '--port', sys.argv[1]]))"
 
 
@@ -70,12 +72,11 @@ class Tab:
         self.page.locator(
             "[data-testid=stMainBlockContainer] h1, [data-testid=stMainBlockContainer] h2"
         ).first.wait_for(timeout=PATIENCE_MS)
-        self.page.wait_for_function(
-            """() => !document.querySelector('[data-testid=stSkeleton], [data-testid=stStatusWidget]')
-                && ![...document.querySelectorAll('button')].some(one => one.innerText.trim() === 'Cancel')""",
-            timeout=PATIENCE_MS,
-        )
-        self.page.wait_for_timeout(400)  # the last chart is drawn after its data has come
+        calm = 0
+        while calm < 3:  # between two drawings a page looks settled for a moment
+            self.page.wait_for_function(_SETTLED, timeout=PATIENCE_MS)
+            self.page.wait_for_timeout(250)
+            calm = calm + 1 if self.page.evaluate(_SETTLED) else 0
 
     def headline(self) -> str:
         """What the page says first."""
@@ -93,8 +94,8 @@ class Tab:
 
     def heard(self, message: "ConsoleMessage") -> None:
         """Keep what the console says is wrong."""
-        if message.type in {"error", "warning"} and not _of_streamlits_search(message.location["url"]):
-            self.problems.append(f"{message.type}: {message.text} ({message.location['url']})")
+        if message.type == "error" and not _of_streamlits_search(message.location["url"]):
+            self.problems.append(f"{message.text} ({message.location['url']})")
 
     def asked(self, url: str) -> None:
         """Keep whom the page talks to."""

@@ -20,7 +20,7 @@ PAGES = {
 }
 
 STYLE = """<style>
-[data-testid=stMainBlockContainer] {padding-top: 3.5rem; padding-bottom: 3rem}
+[data-testid=stMainBlockContainer] {padding-top: 4.25rem; padding-bottom: 3rem}
 [data-stale=true] {opacity: 1 !important}
 </style>"""
 # A page that refines says so by its progress bar; it need not fade twice a second.

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import TypeVar, get_args
 from urllib.parse import parse_qsl
 
 import streamlit as st
@@ -20,6 +20,7 @@ from ui.app.store import refuse_paths, safe_name, store
 from ui.app.whatif import KEEP, LENGTHS, SLOS, Bar, Data
 from ui.app.words import WORDS
 
+T = TypeVar("T", str, int)
 OPENED = "opened"
 """The choice of an uploaded scenario."""
 DEFAULT = "quickstart"
@@ -140,7 +141,7 @@ def _widgets(base: Data) -> Bar:
     return Bar(model, gpu, tp, replicas, spot, rate, KEEP if trace else lengths, slo)
 
 
-def _choice(label: str, key: str, options: list[Any], default: Any, words: str, *, disabled: bool = False) -> Any:  # noqa: ANN401
+def _choice(label: str, key: str, options: list[T], default: T, words: str, *, disabled: bool = False) -> T:
     return st.selectbox(
         label, options, options.index(default), key=key, bind="query-params", help=words, disabled=disabled
     )

@@ -2,6 +2,7 @@
 
 import importlib
 from collections.abc import Callable, Sequence
+from types import ModuleType
 from typing import Any
 
 import streamlit as st
@@ -14,7 +15,7 @@ Figure = Any  # plotly is imported late and has no types
 CONFIG = {"displayModeBar": False, "responsive": True, "scrollZoom": False}
 
 
-def plotly() -> Any:  # noqa: ANN401
+def plotly() -> ModuleType:
     """Plotly's graph objects.
 
     Raises:

@@ -49,10 +49,13 @@ class Kind:
 
 
 def short(gpu: str) -> str:
-    """A GPU as people call it: h100-sxm-80gb is H100; memory is said where the catalogue has two."""
-    family = gpu.partition("-")[0]
-    alike = [one for one in catalog.gpu_ids() if one.partition("-")[0] == family]
-    return family.upper() if len(alike) == 1 or gpu in USUAL else family.upper() + gpu.removeprefix(family)
+    """A GPU as people call it: h100-sxm-80gb is H100, and what the catalogue has beside it H100 PCIE and A100 40GB."""
+    family, *rest = gpu.upper().split("-")
+    alike = [one for one in catalog.gpu_ids() if one.upper().partition("-")[0] == family]
+    if len(alike) == 1 or gpu in USUAL:
+        return family
+    form, memory = rest[0], rest[-1]
+    return f"{family} {memory if form == 'SXM' else form}"
 
 
 def fleet_name(kind: Kind, replicas: int) -> str:

@@ -26,7 +26,7 @@ from ui.app.limits import check_size
 
 REMEMBERED = 2000
 """Answers kept; one has some 50 kB."""
-LIMIT_S = 120.0
+LIMIT_S = 300.0
 """Longest time that one task may take."""
 GONE_S = 20.0
 """A session that has not asked for so long has closed its page."""

@@ -13,6 +13,7 @@ Side = tuple[str, Callable[[Standing], Interval]]
 
 _GRID = "rgba(128,128,128,0.28)"
 _LOG_TICKS = [digit * 10**power for power in range(7) for digit in (1, 2, 5)]
+HEIGHT = 400
 _FAR = 0.55
 """Opacity of designs whose cost is not near the best."""
 
@@ -41,20 +42,11 @@ def ternary(all_: Sequence[Standing], weights: Sequence[float], selected: str | 
         name="your weights",
         hovertemplate="your weights<extra></extra>",
     )
-    for score in (0.5, 1.0):
-        figure.add_scatterternary(
-            a=[None],
-            b=[None],
-            c=[None],
-            mode="markers",
-            marker={"symbol": "circle", "size": size(score), "color": theme.MUTED},
-            name=f"score {score:.1f}",
-        )
     axis = {"showticklabels": False, "tickvals": [0.25, 0.5, 0.75], "ticks": "", "gridcolor": _GRID, "linecolor": _GRID}
     figure.update_layout(
-        height=600,
+        height=HEIGHT,
         margin={"l": 48, "r": 48, "t": 40, "b": 24},
-        legend={"orientation": "h", "y": -0.08, "yanchor": "top", "x": 0.5, "xanchor": "center", "entrywidth": 118},
+        showlegend=False,
         ternary={
             "sum": 1,
             "bgcolor": "rgba(0,0,0,0)",
@@ -68,7 +60,7 @@ def ternary(all_: Sequence[Standing], weights: Sequence[float], selected: str | 
 
 def panel(all_: Sequence[Standing], across: Side, up: Side, selected: str | None, *, log: bool = False) -> Figure:
     """Designs in raw units, with 95 % intervals both ways."""
-    figure = charts.figure(across[0], up[0], height=250)
+    figure = charts.figure(across[0], up[0], height=HEIGHT)
     drawn = [one for one in all_ if across[1](one).mean is not None and up[1](one).mean is not None]
     for kind in dict.fromkeys(one.kind for one in drawn):
         mine = [one for one in drawn if one.kind == kind]

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from sim import catalog
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C8C8C")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999933")
 """Okabe & Ito's palette (2008), which the colour-blind tell apart; without yellow and black, which light and dark
-backgrounds swallow, with a grey."""
+backgrounds swallow, with olive of Tol's "muted" (2021)."""
 
 _FIRST = ("h100-sxm-80gb", "h200-sxm-141gb", "a100-sxm-80gb", "l40s-48gb", "b200-sxm-192gb", "h20-96gb")
 """GPUs that are compared most, so that their colours differ; the others follow in the catalogue's order."""
@@ -16,8 +16,8 @@ SYMBOLS: Mapping[int, str] = {1: "circle", 2: "square", 4: "diamond", 8: "triang
 """By GPUs of a replica."""
 
 MUTED = "#8C8C8C"
-LIMIT = "#B3261E"
-"""Lines of limits, legible on light and dark."""
+LIMIT = "#DC3D43"
+"""Lines of limits: contrast above 4 on the light and on the dark background."""
 
 HEIGHT = 380
 
@@ -51,6 +51,7 @@ def faint(colour: str, share: float = 0.25) -> str:
 STREAMLIT = {
     "theme.baseRadius": "small",
     "theme.showWidgetBorder": True,
+    "theme.metricValueFontSize": "1.5rem",
     "theme.light.primaryColor": "#00629B",
     "theme.light.backgroundColor": "#FFFFFF",
     "theme.light.secondaryBackgroundColor": "#F4F6F8",

@@ -6,10 +6,11 @@ import streamlit as st
 
 from sim import catalog
 from sim.errors import InputError
+from sim.stats import Interval
 from sim.study.evaluation import Evaluation
 from ui.app import charts, curves, numbers
 from ui.app.curves import Place, Point
-from ui.app.designs import Kind, design, fleet_name, kinds, own_kind
+from ui.app.designs import Kind, design, fleet_name, kinds, own_kind, short_name
 from ui.app.frame import ask, current, live, note_hull, problem, progress, use
 from ui.app.jobs import Answer, evaluation, task
 from ui.app.moves import moves
@@ -57,7 +58,7 @@ def main() -> None:
         else:
             note_hull(scene, point.one)
             headline(scene, point, known_plan)
-            cards(point.one)
+            cards(point.one, curves.line(here.kind, known))
         hero(lines, known, point)
         if point is not None:
             st.markdown(f"**Why:** {plain(point.one.summary['bottleneck'])}")
@@ -110,32 +111,38 @@ def escape(words: str) -> str:
     return words.replace("$", r"\$")
 
 
-def cards(one: Evaluation) -> None:
-    """Goodput, the two latencies and the price, each against its limit."""
+def cards(one: Evaluation, line: Sequence[Point]) -> None:
+    """Goodput, the two latencies and the price, each against its limit, and over the replicas of the same kind."""
     share, needed = numbers.good_share(one), numbers.required(one)
     with st.container(horizontal=True):
-        against = "" if needed is None else f"SLO: at least {100 * needed:g} %"
-        kept = share.mean is not None and needed is not None and share.mean >= needed
-        _card("Goodput", numbers.percent(share), against, "goodput_share", good=kept)
+        against = "no SLO" if needed is None else f"SLO: at least {100 * needed:g} %"
+        kept = None if needed is None else share.mean is not None and share.mean >= needed
+        shares = [numbers.good_share(point.one) for point in line]
+        _card("Goodput", numbers.percent(share), against, "goodput_share", shares, good=kept)
         for metric in ("ttft", "tpot"):
             name, value, limit = numbers.latency(one, metric)
             against = "no limit" if limit is None else f"SLO: at most {limit:,g} ms"
-            _card(name, numbers.ms(value), against, metric, good=limit is None or (value.mean or 0.0) <= limit)
+            good = None if limit is None else (value.mean or 0.0) <= limit
+            over = [numbers.latency(point.one, metric)[1] for point in line]
+            _card(name, numbers.ms(value), against, metric, over, good=good)
         usd = numbers.value(one, "usd_per_hour")
-        monthly = "" if usd.mean is None else f"${usd.mean * 730:,.0f} a month"
-        _card("Cost an hour", numbers.usd(usd), monthly, "usd_per_hour", good=None)
+        monthly = "no price is known" if usd.mean is None else f"${usd.mean * 730:,.0f} a month"
+        prices = [numbers.value(point.one, "usd_per_hour") for point in line]
+        _card("Cost an hour", numbers.usd(usd), monthly, "usd_per_hour", prices, good=None)
 
 
-def _card(label: str, value: str, against: str, word: str, *, good: bool | None) -> None:
+def _card(label: str, value: str, against: str, word: str, over: Sequence[Interval], *, good: bool | None) -> None:
+    spark = [one.mean for one in over if one.mean is not None]
     st.metric(
         label,
         value,
-        against or None,
+        against,
         delta_color="off" if good is None else "normal" if good else "inverse",
         delta_arrow="off",
-        help=f"{WORDS[word]} {WORDS['interval']}",
+        help=f"{WORDS[word]} {WORDS['interval']} {WORDS['spark']}",
         border=True,
-        width=248,
+        chart_data=spark if len(spark) > 1 else None,
+        height="stretch",
     )
 
 
@@ -167,7 +174,8 @@ def hero(lines: Sequence[Kind], known: Mapping[Place, Point], own: Point | None)
             charts.limit(figure, 100 * needed, f"SLO: {100 * needed:g} %")
     if across == "replicas" and (own is None or own.place.replicas <= 3):
         figure.update_xaxes(dtick=1)
-    figure.update_yaxes(range=[-3, 104])
+    figure.update_yaxes(range=[floor(figure), 102])
+    figure.update_layout(hovermode="x unified" if across == "replicas" else "closest")
     alt = f"Share of requests within the SLO over {across}, a line a kind of replica with its 95 % band. "
     alt += f"The SLO is first met by {', '.join(told)}." if told else "No kind meets the SLO yet."
     charts.show(figure, alt, "hero")
@@ -175,6 +183,13 @@ def hero(lines: Sequence[Kind], known: Mapping[Place, Point], own: Point | None)
         "Rings mark the fewest replicas that meet the SLO; open symbols are coarse (one replication), bands are 95 % "
         "intervals over replications. All designs serve the same requests."
     )
+
+
+def floor(figure: charts.Figure) -> float:
+    """Where the axis of shares begins: a full ten below all that is drawn."""
+    drawn = [float(share) for trace in figure.data for share in trace.y]
+    lowest = min([*drawn, *(float(shape.y0) for shape in figure.layout.shapes), 100.0])
+    return max(10 * ((lowest - 1) // 10), 0) - 1
 
 
 def _line(figure: charts.Figure, kind: Kind, found: Sequence[Point], across: str) -> None:
@@ -201,9 +216,9 @@ def _across(point: Point, across: str) -> float:
 def _hover(point: Point) -> str:
     name, ttft, _ = numbers.latency(point.one, "ttft")
     return (
-        f"<b>{fleet_name(point.place.kind, point.place.replicas)}</b><br>"
-        f"{numbers.percent(numbers.good_share(point.one))} within the SLO<br>{name} {numbers.ms(ttft)}<br>"
-        f"{numbers.usd(point.usd_per_hour)} an hour{'<br>coarse' if point.coarse else ''}"
+        f"<b>{short_name(point.place.kind, point.place.replicas)}</b>: "
+        f"{numbers.percent(numbers.good_share(point.one))} within the SLO, {name} {numbers.ms(ttft)}, "
+        f"{numbers.usd(point.usd_per_hour)} an hour{', coarse' if point.coarse else ''}"
     )
 
 

@@ -7,20 +7,23 @@ from collections.abc import Sequence
 import streamlit as st
 
 from sim import catalog
-from sim.study.triangle import Triangle, Verdict
-from ui.app import charts, frame, numbers, standing
+from sim.study.triangle import Answer, Triangle, Verdict
+from ui.app import charts, frame, legend, numbers, standing, theme
 from ui.app.designs import design, link, own_kind
 from ui.app.frame import ask, current, live, progress
 from ui.app.jobs import task
 from ui.app.planning import planned
 from ui.app.scene import Scene
 from ui.app.standing import Standing
-from ui.app.ternary import panel, ternary
+from ui.app.ternary import panel, size, ternary
 from ui.app.words import WORDS, plain
 
 NONE = "none"
 SECOND = ("deepseek-r1-distill-llama-70b", "deepseek-llm-67b")
 # Models of about the same size, with which a fleet is restarted unless another one is chosen.
+
+WIDTH = 472
+# Pixels of a chart: two abreast on a usual screen, three on a wide one, one on a small one.
 
 PANELS = (
     ("Tokens/s per user", "Output tokens/s per GPU"),
@@ -41,9 +44,10 @@ SIDES = {
 def main() -> None:
     """Draw the page; designs appear as they are simulated."""
     scene = current()
-    weights, within, second = choices(scene)
 
     def draw() -> bool:
+        top = st.container()
+        weights, within, second = choices(scene)
         own = design(scene, own_kind(scene), scene.bar.replicas, coarse=True)
         plans = ask("plan", [task(planned, own)])
         plan = plans[0].value if plans[0].state == "done" else None
@@ -54,10 +58,13 @@ def main() -> None:
         many = scene.replications > 1
         fine = ask("fine", standing.tasks(scene, where, second, coarse=False)) if many and plan else []
         all_, found = standing.standings(where, coarse, fine, within / 100)
-        headline(all_, found, within)
+        with top:
+            headline(all_, found, within)
         if all_:
+            drawings = st.container()
             selected = selection(all_)
-            figures(all_, weights, selected)
+            with drawings:
+                figures(all_, weights, selected)
             card(scene, next(one for one in all_ if one.name == selected))
             table(all_, weights)
         for place, answer in zip(where, coarse, strict=False):
@@ -86,10 +93,10 @@ def choices(scene: Scene) -> tuple[tuple[float, float, float], int, str | None]:
             for name in ("performance", "cost", "flexibility")
         )
         within = st.slider(
-            "Near the best cost, %",
+            "Near the best, %",
             0,
             200,
-            25,
+            10,
             5,
             key="near",
             bind="query-params",
@@ -120,19 +127,26 @@ def headline(all_: Sequence[Standing], found: Triangle, within: int) -> None:
         )
         return
     answer = found.answer(within / 100)
-    words = {Verdict.YES: "Yes", Verdict.NO: "No", Verdict.UNDECIDED: "Perhaps"}[answer.verdict]
-    st.header(f"One design for all three? {words}", anchor=False)
-    gap = numbers.plus_minus(answer.gap.scaled(100), 0)
-    if answer.design is None:
-        st.markdown("No design meets the SLO, so none can be near the best.")
-        return
+    begin = {Verdict.YES: f"Yes, {answer.design}", Verdict.UNDECIDED: f"Perhaps {answer.design}"}
+    asked = f"is within {within} % of the best in all three"
+    st.header(f"{begin.get(answer.verdict, 'No design')} {asked}", anchor=False)
     first = [one.name for one in all_ if one.told.frontier]
     st.markdown(
-        f"**{answer.design}** comes nearest: where it is farthest from the best it is {gap} % off; {within} % is asked "
-        f"for. {len(first)} of {len(all_)} designs {'is' if len(first) == 1 else 'are'} beaten by none in performance, "
-        "cost and flexibility together.",
+        f"**{answer.design}** comes nearest: where it is farthest from the best it is {_gap(answer)} off. {len(first)} "
+        f"of {len(all_)} designs {'is' if len(first) == 1 else 'are'} beaten by none in performance, cost and "
+        "flexibility together.",
         help=f"{WORDS['gap']} {WORDS['interval']}",
     )
+
+
+def _gap(answer: Answer) -> str:
+    gap = answer.gap.scaled(100)
+    if gap.low is None or gap.high is None:
+        return f"{gap.mean or 0.0:.0f} %"
+    chance = (
+        "" if answer.probability is None else f"; the chance that one is near enough: {100 * answer.probability:.0f} %"
+    )
+    return f"{gap.mean or 0.0:.0f} % (95 % interval {gap.low:.0f} to {gap.high:.0f} %{chance})"
 
 
 def selection(all_: Sequence[Standing]) -> str:
@@ -149,48 +163,50 @@ def _select(name: str) -> None:
 
 def figures(all_: Sequence[Standing], weights: Sequence[float], selected: str) -> None:
     """The ternary, and beside it three panels in raw units."""
-    left, right = st.columns([1, 1])
-    with left:
+    kinds = dict.fromkeys(one.kind for one in all_)
+    sizes = [legend.disc(f"score {score:.1f}", size(score)) for score in (0.5, 1.0)]
+    rings = [legend.ring("on the frontier", theme.MUTED), legend.ring("selected", theme.LIMIT)]
+    legend.legend(kinds, *rings, *sizes, legend.mark("+", "your weights"))
+    with st.container(horizontal=True):
         best = max((one for one in all_ if one.score(weights)), key=lambda one: one.score(weights) or 0.0, default=None)
         alt = (
             f"Triangle with the corners performance, cost and flexibility and {len(all_)} designs. "
             f"{', '.join(one.name for one in all_ if one.told.frontier) or 'None'} on the frontier"
         )
         alt += f"; {best.name} has the highest weighted score, {best.score(weights):.2f}." if best else "."
-        charts.show(ternary(all_, weights, selected), alt, "ternary", select=_select)
-        st.caption(
-            "A point lies towards the corners in which it scores high; its size is its weighted score, 0 to 1 against "
-            "the best design that meets the SLO. Open: does not meet the SLO. Pale: dearer than chosen above. Grey "
-            "edge: on spot nodes."
-        )
-    with right:
+        with st.container(width=WIDTH):
+            charts.show(ternary(all_, weights, selected), alt, "ternary", select=_select)
         for number, (across, up) in enumerate(PANELS):
             figure = panel(all_, (across, SIDES[across]), (up, SIDES[up]), selected, log="TTFT" in across)
-            charts.show(figure, f"{up} over {across} of {len(all_)} designs.", f"panel_{number}", select=_select)
+            with st.container(width=WIDTH):
+                charts.show(figure, f"{up} over {across} of {len(all_)} designs.", f"panel_{number}", select=_select)
+    st.caption(
+        "In the triangle a point lies towards the corners in which it scores high; its size is its weighted score, 0 "
+        "to 1 against the best design that meets the SLO. Open: does not meet the SLO. Pale: its cost is not near the "
+        "best. Grey edge: on spot nodes. Lines are 95 % intervals."
+    )
 
 
 def card(scene: Scene, one: Standing) -> None:
     """The selected design in raw units, and what each stress leaves of it."""
     tokens, usd, kept = one.told.raw
-    st.subheader(one.name, anchor=False)
     with st.container(horizontal=True):
-        st.metric("Tokens/s per user", numbers.plus_minus(tokens, 1), help=WORDS["performance"], border=True, width=220)
-        st.metric("USD per 1k good requests", numbers.usd(usd), help=WORDS["cost"], border=True, width=220)
-        st.metric("Goodput kept", numbers.percent(kept), help=WORDS["flexibility"], border=True, width=220)
+        st.metric("Tokens/s per user", numbers.plus_minus(tokens, 1), help=WORDS["performance"], border=True)
+        st.metric("USD per 1k good requests", numbers.usd(usd), help=WORDS["cost"], border=True)
+        st.metric("Goodput kept", numbers.percent(kept), help=WORDS["flexibility"], border=True)
         minutes = one.weighed.flexibility.minutes_to_recover
         shown = (
             "not seen" if one.weighed.flexibility.not_recovered else "-" if minutes is None else f"{minutes:.1f} min"
         )
-        st.metric("Longest recovery", shown, help=WORDS["recovery"], border=True, width=220)
+        st.metric("Longest recovery", shown, help=WORDS["recovery"], border=True)
     rows = one.weighed.flexibility.kept
-    st.dataframe(
+    kept_of_each = [numbers.plus_minus(each.share.scaled(100), 1) if each.applies else numbers.NOTHING for each in rows]
+    st.table(
         {
-            "Stress": [each.stress for each in rows],
-            "Goodput kept, %": [
-                numbers.plus_minus(each.share.scaled(100), 1) if each.applies else "-" for each in rows
-            ],
-            "Minutes to recover": [_minutes(each.minutes_to_recover, each.recovered) for each in rows],
-            "Remark": [each.remark for each in rows],
+            "Stress": [plain(each.stress) for each in rows],
+            "Goodput kept, %": [plain(share) for share in kept_of_each],
+            "Minutes to recover": [plain(_minutes(each.minutes_to_recover, each.recovered)) for each in rows],
+            "Remark": [plain(each.remark) for each in rows],
         },
         hide_index=True,
     )
