@@ -131,8 +131,8 @@ def test_one_colour_a_design_in_all_charts(page, direct):
 
 
 def test_another_base_by_link():
-    app = opened(PIN, compare_against="B")
-    assert app.selectbox(key="compare_against").value == "B"
+    app = opened(PIN, compare_against="B: 1 x 1 A100")
+    assert app.selectbox(key="compare_against").value == "B: 1 x 1 A100"
     assert charts(app)[0]["layout"]["xaxis"]["title"]["text"] == "Difference from B, % of its mean"
     assert list(traces(charts(app)[0])) == ["A: 2 x 1 A100"]
 
@@ -157,7 +157,7 @@ def test_other_traffic_is_said_and_its_differences_are_wider(page):
 
 def test_a_broken_pin_is_a_sentence_and_can_be_dropped():
     app = opened("preset=nosuch", PIN)
-    assert "Pin 1 cannot be opened." in app.error[0].value
+    assert "Pin 1 cannot be opened. nosuch: no such" in app.error[0].value.replace("\\", "")
     app.button(key="compare_drop_1").click().run()
     settled(app)
     assert not app.error

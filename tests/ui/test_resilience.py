@@ -37,10 +37,12 @@ SCENARIO = {
     ],
     "clients": {"timeout_s": 20, "retry": {}},
     "recovery": {"node_grace_s": 20, "toleration_s": 10, "repair": {"kind": "fixed", "s": 30}},
-    "slo": {"e2el_ms": 1000, "percentile": 90, "availability": 99},
+    "slo": {"ttft_ms": 300, "e2el_ms": 1000, "percentile": 90, "availability": 99},
     "run": {"seed": 3, "replications": 3},
 }
 TEXT = yaml.safe_dump(SCENARIO)
+FEW = {"num_prompts": 600, "arrivals": {"kind": "poisson", "request_rate": 4.0}}
+SHORT = SCENARIO | {"workload": SCENARIO["workload"] | FEW, "run": {"replications": 1}}
 
 
 @pytest.fixture(scope="module")
@@ -166,16 +168,16 @@ def test_a_drill_that_does_not_apply_is_a_sentence():
 def test_a_fleet_that_never_comes_back_says_so():
     """Both replicas lie on one node, whose replacement comes after the traffic has ended."""
     fleet = [{"pool": "a", "gpu": "h100-sxm-80gb", "tensor_parallel_size": 4, "replicas": 2}]
-    scenario = {key: value for key, value in SCENARIO.items() if key not in {"clients", "recovery"}}
+    scenario = {key: value for key, value in SHORT.items() if key not in {"clients", "recovery"}}
     app = settled(open_app(yaml.safe_dump(scenario | {"fleet": fleet}), page="resilience"))
     assert app.header[0].value == "Node lost: did not recover while the traffic lasted"
     assert _metrics(app)["Minutes to recover"] == "did not recover"
     crosses = traces(charts(app)[1])["did not recover while the traffic lasted"]
-    assert crosses["y"].count("node lost") == 3
+    assert "node lost" in crosses["y"]
 
 
 def test_without_availability_there_is_no_error_budget():
-    scenario = SCENARIO | {"slo": {"e2el_ms": 1000}, "run": {"replications": 1}}
+    scenario = SHORT | {"slo": {"e2el_ms": 1000}}
     app = settled(open_app(yaml.safe_dump(scenario), page="resilience"))
     assert "Error budget used" not in _metrics(app)
     assert any("no error budget" in one.value for one in app.caption)

@@ -1,5 +1,6 @@
 """Charts of designs side by side: paired differences, distributions of latencies, cost."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,8 +11,10 @@ from ui.app import charts, numbers, theme
 from ui.app.charts import Figure
 from ui.app.compared import SHARES, Compared
 from ui.app.contenders import Contender
+from ui.graphs import log_ticks, short
 
 NO_DIFFERENCE = "no real difference"
+MOST_DIGITS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +53,12 @@ MEASURES = (
 
 
 def told(found: Interval, digits: int) -> str:
-    """A difference in words: what leaves out zero is one."""
+    """A difference in words: what leaves out zero is one; to `digits` decimals, or more if its interval is narrower."""
     real = is_real(found)
     if found.mean is None:
         return numbers.NOTHING
+    if found.half_width:
+        digits = min(max(digits, math.ceil(-math.log10(found.half_width))), MOST_DIGITS)
     if real is False:
         same = found.low == found.high
         return "the same" if same else f"{NO_DIFFERENCE} ({numbers.plus_minus(found, digits, signed=True)})"
@@ -146,12 +151,16 @@ def distribution(
             hovertemplate="%{text}<extra></extra>",
         )
     for limit, words in limits.items():
-        figure.add_vline(
-            x=limit,
-            line={"color": theme.LIMIT, "width": 1.5, "dash": "dash"},
-            annotation={"text": words, "yanchor": "bottom", "y": 0, "xanchor": "right", "textangle": -90},
-        )
-    figure.update_xaxes(type="log")
+        figure.add_vline(x=limit, line={"color": theme.LIMIT, "width": 1.5, "dash": "dash"})
+        figure.add_annotation(
+            x=math.log10(limit), y=3, text=words, textangle=-90, showarrow=False, xanchor="right", yanchor="bottom"
+        )  # on a logarithmic axis annotations are placed by exponents, shapes by values
+    shown = [each.mean for _, one in of for each in one.quantiles[name] if each.mean] + list(limits)
+    if shown:
+        low, high = 0.8 * min(shown), 1.25 * max(shown)
+        ticks = log_ticks(low, high, most=6)
+        figure.update_xaxes(tickvals=ticks, ticktext=[short(tick) for tick in ticks])
+        figure.update_xaxes(type="log", range=[math.log10(low), math.log10(high)])
     figure.update_yaxes(range=[0, 101])
     return figure
 

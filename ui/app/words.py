@@ -82,6 +82,18 @@ WORDS = {
         "Differences are taken replication by replication: designs of one workload and seed serve the same requests, "
         "so chance cancels. No real difference: the 95 % interval of the mean difference contains 0."
     ),
+    "calibration": (
+        "Efficiencies of the physics fitted to measurements of one engine, with how wrong they are. The scenario's "
+        "own, if it names one; any other is only looked at."
+    ),
+    "mape": (
+        "Mean absolute error of predictions of what the fit had not seen, as a share of what was measured: {points} "
+        "points, held out together by {held_out}, where the error is largest. Bias: the mean error with its sign."
+    ),
+    "held_out": (
+        "What was left out of the fit together and then predicted: all points of one concurrency, of one "
+        "tensor_parallel_size, of one GPU, ...; priors: everything, so nothing was fitted at all."
+    ),
     "drill": (
         "A failure at a known time, a third into the traffic, beside the scenario's own. Nobody touches the fleet: "
         "what is mended is mended by the scenario's recovery and clients. All drills serve the same requests."

@@ -66,19 +66,13 @@ def against(all_: Sequence[Contender]) -> Contender:
     """The design with which the others are compared."""
     if len(all_) == 1:
         return all_[0]
-    letters = {one.letter: one for one in all_}
-    if st.session_state.get("compare_against") not in letters:
+    named = {one.name: one for one in all_}
+    if st.session_state.get("compare_against") not in named:
         st.session_state.pop("compare_against", None)
     chosen = st.selectbox(
-        "Compared with",
-        list(letters),
-        key="compare_against",
-        bind="query-params",
-        help=WORDS["paired"],
-        format_func=lambda letter: letters[letter].name,
-        width=320,
+        "Compared with", list(named), key="compare_against", bind="query-params", help=WORDS["paired"], width=320
     )
-    return letters[chosen]
+    return named[chosen]
 
 
 def tasks(all_: Sequence[Contender], *, coarse: bool) -> list[Task]:
