@@ -35,11 +35,11 @@ def ui(port: int, host: str) -> int:
     except ImportError:
         raise InputError('the app needs streamlit and plotly, found none: pip install "trilemma[ui]"') from None
     _refuse_taken(host, port)
-    jobs = importlib.import_module("ui.app.jobs")
+    opening = importlib.import_module("ui.app.opening")
     options = _OPTIONS | STREAMLIT | {"server.address": host, "server.port": port}
     flags = {key.replace(".", "_"): value for key, value in options.items()}
     bootstrap.load_config_options(flags)
-    jobs.workshop()  # its processes load the simulator while the server starts
+    opening.begin()
     print(
         f"Trilemma is at http://{'localhost' if host in {'127.0.0.1', '::1'} else host}:{port} (Ctrl-C ends it)",
         flush=True,
