@@ -90,6 +90,7 @@ WORDS = {
         "Mean absolute error of predictions of what the fit had not seen, as a share of what was measured: {points} "
         "points, held out together by {held_out}, where the error is largest. Bias: the mean error with its sign."
     ),
+    "held_out_metric": "Which of the held-out numbers: latencies as `vllm bench serve` has them, or engine steps.",
     "held_out": (
         "What was left out of the fit together and then predicted: all points of one concurrency, of one "
         "tensor_parallel_size, of one GPU, ...; priors: everything, so nothing was fitted at all."

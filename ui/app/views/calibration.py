@@ -187,8 +187,16 @@ def parities(calibration: Calibration) -> None:
         return
     metrics = list(dict.fromkeys(one.metric for one in rows))
     names = {METRICS[one]: one for one in metrics}
+    if st.session_state.get("calibration_metric") not in names:
+        st.session_state.pop("calibration_metric", None)
     shown = st.segmented_control(
-        "Metric", list(names), default=next(iter(names)), key=f"calibration_metric_{calibration.name}", required=True
+        "Metric",
+        list(names),
+        default=next(iter(names)),
+        key="calibration_metric",
+        bind="query-params",
+        required=True,
+        help=WORDS["held_out_metric"],
     )
     metric = names[shown]
     mine = [one for one in rows if one.metric == metric]
