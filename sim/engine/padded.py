@@ -12,6 +12,7 @@ between them are accounted for in one go.
 import heapq
 from collections import deque
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,7 @@ from sim.engine.batching import Batcher, Batching, Waiting
 from sim.engine.memory import EngineLimits
 from sim.engine.steps import steps
 from sim.errors import InputError
-from sim.kernel.layout import FINISHED, GONE, NEVER, RUNNING, WAITING
+from sim.kernel.layout import FINISHED, GONE, NEVER, REPLICA, REQUEST, RUNNING, WAITING
 from sim.request import Requests
 from sim.steptime.cost import StepCost
 
@@ -58,6 +59,9 @@ class PaddedEngines(Engines):
         """Lay out memory for one run; `batching` of each kind of replica, the rest as of `Engines`."""
         super().__init__(limits, kinds, costs, weight_bytes, requests, priority)
         self.padded: NDArray[np.void] = np.zeros(len(kinds), PADDED)
+        plain = self.state.replicas.view(REPLICA, np.ndarray)  # a recarray's rows are slow
+        self._replicas: list[np.void] = [plain[r] for r in range(len(plain))]
+        self._tries = self.state.requests.view(REQUEST, np.ndarray)
         self._policies = [batching[kind] for kind in kinds]
         self._costs = [costs[kind] for kind in kinds]
         self._weight_bytes = [weight_bytes[kind] for kind in kinds]
@@ -69,13 +73,13 @@ class PaddedEngines(Engines):
 
     def enqueue(self, replica: int, row: int, now: int, *, watched: bool) -> None:
         """Give an unsent row to a replica at `now`; a watched one stops `advance` when it ends."""
-        state, r = self.state, replica
+        r = replica
         self._account(r, now)
-        one = state.requests[row]
+        one = self._tries[row]
         for name, value in (("arrival_ns", now), ("replica", r), ("status", WAITING), ("watched", watched)):
             one[name] = value
-        state.replicas[r]["waiting"] += 1
-        state.outstanding[r] += 1
+        self._replicas[r]["waiting"] += 1
+        self.state.outstanding[r] += 1
         self._clock["unfinished"] += 1
         self._queues[r].add(Waiting(row, int(one["prompt_tokens"]), now))
         self._reschedule(r, now)
@@ -84,12 +88,12 @@ class PaddedEngines(Engines):
         """Take a row out of its engine at `now`; its place in a running batch stays, as padding."""
         if not self.is_open(row):
             return False
-        r = int(self.state.requests["replica"][row])
+        r = int(self._tries["replica"][row])
         self._account(r, now)
         self._progress(r, now)
         gone = np.array([row], np.int64)
         batch = self._batches[r]
-        if self.state.requests["status"][row] == RUNNING:
+        if self._tries["status"][row] == RUNNING:
             assert batch is not None
             batch.leave(gone)
         else:
@@ -110,7 +114,7 @@ class PaddedEngines(Engines):
         self._queues[r] = self._policies[r].batcher()
         self._ready[r].clear()
         self._free(r)
-        self.state.replicas[r]["halted"] = 0
+        self._replicas[r]["halted"] = 0
         self._reschedule(r, now)
         return gone
 
@@ -118,7 +122,7 @@ class PaddedEngines(Engines):
         """The replica hangs from `now` on: it takes rows and serves none, until `evict`."""
         self._account(replica, now)
         self._progress(replica, now)
-        self.state.replicas[replica]["halted"] = 1
+        self._replicas[replica]["halted"] = 1
         self._reschedule(replica, now)
 
     def held(self, replica: int) -> NDArray[np.int32]:
@@ -149,9 +153,13 @@ class PaddedEngines(Engines):
 
     def settle(self, now: int) -> None:
         """Bring the counters up to the end of the run."""
-        for r in range(len(self.state.replicas)):
+        for r in range(len(self._replicas)):
             self._account(r, now)
             self._progress(r, now)
+
+    def _replace(self, **arrays: NDArray[Any]) -> None:
+        super()._replace(**arrays)
+        self._tries = self.state.requests.view(REQUEST, np.ndarray)
 
     # What happens at a replica
 
@@ -163,7 +171,7 @@ class PaddedEngines(Engines):
             complete = batch.complete()
             batch.leave(complete)
             self._leave(r, complete, FINISHED, now)
-            self._ended += [int(row) for row in complete if self.state.requests["watched"][row]]
+            self._ended += [int(row) for row in complete if self._tries["watched"][row]]
             if batch.over(now):
                 self._free(r)
         if self._due(r) <= now:
@@ -176,7 +184,7 @@ class PaddedEngines(Engines):
 
     def _start(self, r: int, now: int) -> None:
         """Run the next batch, or as much of it as fits."""
-        requests, replica = self.state.requests, self.state.replicas[r]
+        requests, replica = self._tries, self._replicas[r]
         rows = np.array(self._ready[r].popleft(), np.int64)
         longest = [np.maximum.accumulate(requests[name][rows]) for name in ("prompt_tokens", "max_tokens")]
         seqs = np.arange(1, len(rows) + 1)
@@ -204,10 +212,10 @@ class PaddedEngines(Engines):
     def _free(self, r: int) -> None:
         batch, self._batches[r] = self._batches[r], None
         if batch is not None:
-            self.state.replicas[r]["free_blocks"] += batch.blocks
+            self._replicas[r]["free_blocks"] += batch.blocks
 
     def _leave(self, r: int, rows: Rows, status: int, now: int) -> None:
-        requests, replica = self.state.requests, self.state.replicas[r]
+        requests, replica = self._tries, self._replicas[r]
         running = int(np.count_nonzero(requests["status"][rows] == RUNNING))
         replica["running"] -= running
         replica["waiting"] -= len(rows) - running
@@ -227,7 +235,7 @@ class PaddedEngines(Engines):
     def _reschedule(self, r: int, now: int) -> None:
         batch = self._batches[r]
         at = min(self._due(r), _NEVER if batch is None else batch.next_ns())
-        at = _NEVER if self.state.replicas[r]["halted"] else max(at, now)
+        at = _NEVER if self._replicas[r]["halted"] else max(at, now)
         if at != self.state.next_ns[r]:
             self.state.next_ns[r] = at
             if at < _NEVER:
@@ -237,7 +245,7 @@ class PaddedEngines(Engines):
 
     def _account(self, r: int, now: int) -> None:
         """Bring the time integrals of a replica up to `now` (sim.kernel.accounts)."""
-        replica = self.state.replicas[r]
+        replica = self._replicas[r]
         span, waiting = now - int(replica["accounted_ns"]), int(replica["waiting"])
         replica["accounted_ns"] = now
         replica["block_ns"] += span * int(replica["num_blocks"] - 1 - replica["free_blocks"])
@@ -247,7 +255,7 @@ class PaddedEngines(Engines):
     def _progress(self, r: int, before: int) -> None:
         """Account for the steps that ended before a time, and deliver their tokens."""
         batch = self._batches[r]
-        if batch is None or self.state.replicas[r]["halted"]:
+        if batch is None or self._replicas[r]["halted"]:
             return
         first, last = batch.ended(before)
         if first < last:
@@ -256,7 +264,7 @@ class PaddedEngines(Engines):
                 self._deliver(batch, first, last)
 
     def _book(self, r: int, batch: Batch, first: int, last: int) -> None:
-        replica, padded, plan, span = self.state.replicas[r], self.padded[r], batch.steps, slice(first, last)
+        replica, padded, plan, span = self._replicas[r], self.padded[r], batch.steps, slice(first, last)
         took, tokens = plan.took_ns[span], plan.tokens[span]
         replica["steps"] += last - first
         replica["busy_ns"] += took.sum()
@@ -264,7 +272,7 @@ class PaddedEngines(Engines):
         replica["comm_fs"] += plan.comm_fs[span].sum()
         replica["weight_bytes"] += self._weight_bytes[r][tokens].sum()
         replica["peak_step_tokens"] = max(int(replica["peak_step_tokens"]), int(tokens.max()))
-        live, prompts = len(batch.live), self.state.requests["prompt_tokens"][batch.live].astype(np.int64)
+        live, prompts = len(batch.live), self._tries["prompt_tokens"][batch.live].astype(np.int64)
         own, seqs, longest = int(prompts.sum()), batch.seqs, batch.prompt
         if first < plan.passes <= last:
             pairs = int((prompts * (prompts + 1) // 2).sum())
@@ -287,7 +295,7 @@ class PaddedEngines(Engines):
         padded["kv_held_ns"] += float((took * (own + live * after)).sum())
 
     def _deliver(self, batch: Batch, first: int, last: int) -> None:
-        requests, live, passes, produced = self.state.requests, batch.live, batch.steps.passes, batch.produced
+        requests, live, passes, produced = self._tries, batch.live, batch.steps.passes, batch.produced
         if first < passes:
             requests["first_token_ns"][live] = batch.ends[passes - 1]
         requests["produced"][live] = produced
