@@ -1,6 +1,7 @@
 """The Ray executor on a real cluster of one node with two worker processes, started as a user starts one."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -19,7 +20,8 @@ from sim.study.study import read_study
 from sim.study.sweep import RESULTS, prepare, run
 from tests.unit.study_files import write
 from tests.unit.test_executor import ROOT, die, go_wrong
-from tests.unit.test_sweep import Here
+from tests.unit.test_sweep import Here, Mortal
+from ui.cli import main
 
 if find_spec("ray") is None:
     pytest.skip("Ray is not installed", allow_module_level=True)
@@ -78,8 +80,8 @@ def test_two_processes_work_at_the_same_time(cluster, tmp_path):
 
 
 def test_a_worker_that_dies_costs_its_own_task_a_retry(cluster, tmp_path):
-    deaths = [0, RETRIES, RETRIES + 5, 1]
-    found = dict(RayExecutor(cluster).run(die, [(tmp_path, n, each, 3) for n, each in enumerate(deaths)]))
+    ends = [(0, 3), (RETRIES, -signal.SIGKILL), (RETRIES + 5, 3), (1, 3)]
+    found = dict(RayExecutor(cluster).run(die, [(tmp_path, n, *end) for n, end in enumerate(ends)]))
     tries = [len((tmp_path / str(number)).read_text()) for number in range(4)]
     assert tries == [1, RETRIES + 1, RETRIES + 1, 2]
     failed = found.pop(2)
@@ -94,12 +96,18 @@ def test_what_goes_wrong_is_a_sentence(cluster):
     assert found[2] == "nothing"
 
 
-def test_a_sweep_has_the_same_bytes_as_in_this_process(cluster, tmp_path):
+def test_a_sweep_has_the_same_bytes_as_in_this_process(cluster, tmp_path, capsys):
+    """Also where two designs cost a worker; and as a user calls it."""
     path = write(tmp_path)
-    for place, executor in (("here", Here()), ("there", RayExecutor(cluster))):
+    mortal = Mortal(RayExecutor(cluster), tmp_path / "deaths")
+    for place, executor in (("here", Here()), ("there", mortal)):
         run(prepare(read_study(path), path), tmp_path / place, executor, lambda done, of: None)
-    here, there = ((tmp_path / place / RESULTS).read_bytes() for place in ("here", "there"))
-    assert here == there
+    assert len(os.listdir(tmp_path / "deaths")) == 2
+    argv = ["sweep", str(path), "--executor", "ray", "--address", cluster, "--out", str(tmp_path / "called")]
+    assert main(argv) == 0
+    assert capsys.readouterr().err.endswith("designs: 8 of 8\n")
+    here, there, called = ((tmp_path / place / RESULTS).read_bytes() for place in ("here", "there", "called"))
+    assert here == there == called
 
 
 def test_a_node_with_another_version_gives_no_numbers(cluster, monkeypatch):
@@ -115,7 +123,10 @@ def test_no_cluster_is_one_sentence(monkeypatch):
         list(RayExecutor(address).run(go_wrong, ["nothing"]))
 
 
-def test_no_ray_is_one_sentence(monkeypatch):
+def test_no_ray_is_one_sentence(monkeypatch, tmp_path, capsys):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(InputError, match=r'Ray is not installed here: pip install "trilemma\[ray\]"'):
         list(RayExecutor().run(go_wrong, ["nothing"]))
+    assert main(["sweep", str(write(tmp_path)), "--executor", "ray", "--out", str(tmp_path / "out")]) == 2
+    said = 'trilemma: --executor ray: Ray is not installed here: pip install "trilemma[ray]"\n'
+    assert capsys.readouterr() == ("", said)

@@ -41,6 +41,26 @@ class Here:
             yield number, Failed("its worker died") if number in self.lose else attempt(work, task)
 
 
+class Mortal:
+    """An executor whose workers are killed once at two of the tasks; `folder` counts them."""
+
+    def __init__(self, executor, folder):
+        self.executor, self.folder = executor, folder
+        folder.mkdir()
+
+    def run(self, work, tasks):
+        marks = [self.folder / str(n) if n in (1, 4) else None for n in range(len(tasks))]
+        return self.executor.run(killed_once, [(mark, work, task) for mark, task in zip(marks, tasks, strict=True)])
+
+
+def killed_once(task):
+    mark, work, inner = task
+    if mark is not None and not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return work(inner)
+
+
 def go(path, out="out", executor=None, progress=lambda done, of: None):
     """Sweep, and return the table's rows."""
     run(prepare(read_study(path), path), path.parent / out, executor or Here(), progress)
@@ -237,23 +257,38 @@ def driver(path, out):
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-@pytest.mark.parametrize("seed", range(3))
+def kept(folder):
+    """How many designs are written down."""
+    return len(list((folder / "out" / "designs").glob("[!.]*")))
+
+
+@pytest.mark.parametrize("seed", range(2))
 def test_a_sweep_killed_at_any_point_ends_with_the_same_bytes(tmp_path, swept, seed):
+    """Killed soon after so many designs are done; with none it may still be starting, with all be writing the table."""
     path = write(tmp_path)
     rng = random.Random(seed)
-    limits = [0.3, *(rng.uniform(1.5, 5) for _ in range(3)), None]
-    for kills, limit in enumerate(limits):  # noqa: B007 (counted, and read after the loop)
+    for done in sorted(rng.sample(range(9), 3)):
         sweep = driver(path, "out")
-        try:
-            sweep.communicate(timeout=limit)
-            break
-        except subprocess.TimeoutExpired:
-            sweep.kill()
-            sweep.communicate()
+        while sweep.poll() is None and kept(tmp_path) < done:
+            time.sleep(0.002)
+        time.sleep(rng.uniform(0, 0.1 if done else 3))
+        sweep.kill()
+        sweep.communicate()
+        assert kept(tmp_path) >= done
+    (tmp_path / "out" / "designs").mkdir(parents=True, exist_ok=True)
+    (tmp_path / "out" / "designs" / ".half.json.draft").write_text('{"design"')
+    sweep = driver(path, "out")
+    sweep.communicate()
     assert sweep.returncode == 0
-    assert kills
     assert (tmp_path / "out" / RESULTS).read_bytes() == (swept / "whole" / RESULTS).read_bytes()
     assert sorted(os.listdir(tmp_path / "out" / "designs")) == sorted(os.listdir(swept / "whole" / "designs"))
+
+
+def test_a_worker_that_is_killed_changes_nothing(tmp_path, swept):
+    path = write(tmp_path)
+    go(path, executor=Mortal(LocalExecutor(2), tmp_path / "deaths"))
+    assert len(os.listdir(tmp_path / "deaths")) == 2
+    assert (tmp_path / "out" / RESULTS).read_bytes() == (swept / "whole" / RESULTS).read_bytes()
 
 
 def test_ctrl_c_says_how_to_go_on(tmp_path):
