@@ -1,5 +1,6 @@
 """Where the answers get their numbers: scenarios of the article, deployed or simulated, each once."""
 
+import math
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -74,6 +75,17 @@ def quotient(a: Evaluation, b: Evaluation, key: str) -> Interval:
     """Ratio a / b by replication, over common random numbers."""
     ratios = [x / y for x, y in zip(_each(a, key), _each(b, key), strict=True)]
     return paired_difference(ratios, [0.0] * len(ratios))
+
+
+def over(a: Interval, b: Interval) -> Interval:
+    """Ratio a / b of two that are independent; relative half widths add up as a root sum of squares."""
+    if not a.mean or not b.mean:
+        return Interval(None, None, None, 0)
+    ratio = a.mean / b.mean
+    if a.half_width is None or b.half_width is None:
+        return Interval(ratio, None, None, min(a.n, b.n))
+    half = abs(ratio) * math.hypot(a.half_width / a.mean, b.half_width / b.mean)
+    return Interval(ratio, ratio - half, ratio + half, min(a.n, b.n))
 
 
 def _each(evaluation: Evaluation, key: str) -> list[float]:
