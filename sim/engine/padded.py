@@ -22,7 +22,6 @@ from sim.engine.batch import Batch, Rows
 from sim.engine.batching import Batcher, Batching, Waiting
 from sim.engine.memory import EngineLimits
 from sim.engine.steps import steps
-from sim.errors import InputError
 from sim.kernel.layout import FINISHED, GONE, NEVER, REPLICA, REQUEST, RUNNING, WAITING
 from sim.request import Requests
 from sim.steptime.cost import StepCost
@@ -133,11 +132,7 @@ class PaddedEngines(Engines):
         return np.array([*running, *ready, *self._queues[replica].rows()], np.int32)
 
     def advance(self, horizon: int) -> NDArray[np.int32] | None:
-        """Process everything before `horizon`. If watched rows end or rows are forgotten, stop there and return them.
-
-        Raises:
-            InputError: a request alone does not fit in the KV cache.
-        """
+        """Process everything before `horizon`. If watched rows end or any are forgotten, stop there and return them."""
         while self._heap and self._heap[0][0] < horizon:
             now, r = heapq.heappop(self._heap)
             if self.state.next_ns[r] != now:
@@ -183,18 +178,13 @@ class PaddedEngines(Engines):
             self._start(r, now)
 
     def _start(self, r: int, now: int) -> None:
-        """Run the next batch, or as much of it as fits."""
+        """Run the next batch, or as much of it as fits: at least one request, by the check of sim.memory."""
         requests, replica = self._tries, self._replicas[r]
         rows = np.array(self._ready[r].popleft(), np.int64)
         longest = [np.maximum.accumulate(requests[name][rows]) for name in ("prompt_tokens", "max_tokens")]
         seqs = np.arange(1, len(rows) + 1)
         blocks = seqs * -(-(longest[0] + longest[1]) // replica["block_size"])
         fit = int(np.count_nonzero((blocks <= replica["free_blocks"]) & (seqs <= replica["seats"])))
-        if fit == 0:
-            raise InputError(
-                f"engine.batching: a request of {longest[0][0]} prompt tokens and max_tokens {longest[1][0]} needs "
-                f"{blocks[0]} KV blocks, expected at most {replica['free_blocks']}, all that the replica has"
-            )
         if fit < len(rows):
             self._ready[r].appendleft(rows[fit:].tolist())
             rows = rows[:fit]
