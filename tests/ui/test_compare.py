@@ -91,7 +91,7 @@ def test_differences_are_paired_by_replication(page, direct, label):
         assert trace["marker"]["symbol"][i].endswith("-open") == (abs(gaps.mean()) <= half)
         told = page.dataframe[2].value.set_index("Measure").loc[label, name]
         assert ("no real difference" in told) == (abs(gaps.mean()) <= half)
-    assert figure["layout"]["xaxis"]["title"]["text"] == "Difference from A, % of its mean"
+    assert figure["layout"]["xaxis"]["title"]["text"] == "Difference from A, %"
 
 
 def test_latencies_are_distributed_as_in_the_run(page, saved):
@@ -133,7 +133,7 @@ def test_one_colour_a_design_in_all_charts(page, direct):
 def test_another_base_by_link():
     app = opened(PIN, compare_against="B: 1 x 1 A100")
     assert app.selectbox(key="compare_against").value == "B: 1 x 1 A100"
-    assert charts(app)[0]["layout"]["xaxis"]["title"]["text"] == "Difference from B, % of its mean"
+    assert charts(app)[0]["layout"]["xaxis"]["title"]["text"] == "Difference from B, %"
     assert list(traces(charts(app)[0])) == ["A: 2 x 1 A100"]
 
 

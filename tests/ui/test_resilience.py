@@ -98,7 +98,7 @@ def test_goodput_through_time_with_its_band_and_the_outage(page, direct):
     count = len(one.through.good.mean)
     band = drawn["good, 95 % band"]["y"]
     assert band[:count] == pytest.approx([high / width for high in one.through.good.high])
-    assert band[count:][::-1] == pytest.approx([low / width for low in one.through.good.low])
+    assert band[count:][::-1] == pytest.approx([max(low, 0) / width for low in one.through.good.low])
     usual = direct[CALM].through.good.mean
     assert drawn["good without the drill"]["y"] == pytest.approx([good / width for good in usual])
     outages = [mark for replication in one.outages for mark in replication]

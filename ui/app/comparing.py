@@ -57,8 +57,8 @@ def told(found: Interval, digits: int) -> str:
     real = is_real(found)
     if found.mean is None:
         return numbers.NOTHING
-    if found.half_width:
-        digits = min(max(digits, math.ceil(-math.log10(found.half_width))), MOST_DIGITS)
+    wanted = math.ceil(-math.log10(found.half_width)) if found.half_width else 0
+    digits = wanted if digits < wanted <= MOST_DIGITS else digits
     if real is False:
         same = found.low == found.high
         return "the same" if same else f"{NO_DIFFERENCE} ({numbers.plus_minus(found, digits, signed=True)})"
@@ -69,9 +69,7 @@ def forest(base: Contender, others: Sequence[tuple[Contender, Evaluation]], usua
     """Differences from the base in per cent of its mean, with 95 % intervals; open where there is none for sure."""
     rows = [one for one in MEASURES if one.of(usual).mean and any(one.less(each, usual).n for _, each in others)]
     step = 0.7 / max(len(others), 1)
-    figure = charts.figure(
-        f"Difference from {base.letter}, % of its mean", "", height=120 + len(rows) * (26 + 18 * len(others))
-    )
+    figure = charts.figure(f"Difference from {base.letter}, %", "", height=120 + len(rows) * (26 + 18 * len(others)))
     for number, (contender, one) in enumerate(others):
         offset = (number - (len(others) - 1) / 2) * step
         found = [(place, row, row.less(one, usual), row.of(usual).mean or 1.0) for place, row in enumerate(rows)]
@@ -103,7 +101,7 @@ def forest(base: Contender, others: Sequence[tuple[Contender, Evaluation]], usua
         ticktext=[f"{row.label.rpartition(',')[0] or row.label} {'↓' if row.less_is_better else '↑'}" for row in rows],
         range=[len(rows) - 0.4, -0.6],
     )
-    figure.update_xaxes(ticksuffix=" %", zeroline=False)
+    figure.update_xaxes(zeroline=False, nticks=7, tickangle=0)
     return figure
 
 

@@ -43,7 +43,7 @@ def through_time(of: Drilled, calm: Drilled | None, look: Look) -> Figure:
         "good",
         middles(len(good)),
         good,
-        rates(through.good.low or through.good.mean),
+        [max(low, 0.0) for low in rates(through.good.low or through.good.mean)],
         rates(through.good.high or through.good.mean),
         Look(look.colour, look.symbol, "solid"),
         [f"{value:.2f} good requests/s" for value in good],

@@ -255,9 +255,9 @@ def others(shown: Card | None, known: Operating | None) -> None:
     st.dataframe(
         {
             "Calibration": list(outside),
-            "Engine": [one.engine for one in shown.shipped.values()],
             "Covers": ["no" if said else "yes" for said in outside.values()],
             "Outside in": [", ".join(said) for said in outside.values()],
+            "Engine": [one.engine for one in shown.shipped.values()],
         },
         hide_index=True,
     )

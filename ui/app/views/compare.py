@@ -160,8 +160,9 @@ def paired(base: Contender, known: Sequence[tuple[Contender, Compared]]) -> None
     alt = f"Differences from {base.name} in per cent. " + " ".join(in_words(one, each, usual) for one, each in others)
     charts.show(forest(base, others, usual), alt, "compare_forest")
     st.caption(
-        "Paired by replication: mean difference and its 95 % interval. Open symbols: the interval contains 0, so there "
-        f"is {NO_DIFFERENCE}, or there is only one replication. ↓ less is better, ↑ more is better."
+        f"Paired by replication: mean difference in per cent of the mean of {base.letter}, and its 95 % interval. Open "
+        f"symbols: the interval contains 0, so there is {NO_DIFFERENCE}, or there is only one replication. ↓ less is "
+        "better, ↑ more is better."
     )
     shown = [one for one in MEASURES if any(one.less(each, usual).mean is not None for _, each in others)]
     columns = {"Measure": [row.label for row in shown]} | {
