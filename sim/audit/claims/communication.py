@@ -207,7 +207,7 @@ def c22(lab: Lab, x: Mapping[str, float]) -> Evidence:
 def all_reduce_us(nbytes: float, size: int, *, custom: bool = True, nccl: bool = True, graph: bool = True) -> float:
     """Microseconds of an all-reduce on H100s by the faster of vLLM's kernels (`custom`) and NCCL, or by one of them."""
     message = np.array([float(nbytes)])
-    groups = [Group(catalog.gpu(H100), size, custom=own) for own in (custom, not nccl)]
+    groups = [Group(catalog.gpu(H100), size, custom=allowed) for allowed in (custom, not nccl)]
     return min(float(collective_s("all_reduce", message, one, graph=graph)[0]) for one in groups) * 1e6
 
 

@@ -18,7 +18,7 @@ from sim.audit.claims.readings import (
     saturated,
     within,
 )
-from sim.audit.evidence import Curve, Evidence, Figure
+from sim.audit.evidence import Curve, Evidence, Figure, exact
 from sim.audit.influence import Answerer
 from sim.audit.lab import Lab, value
 from sim.catalog.types import Layout
@@ -142,8 +142,14 @@ def c4(lab: Lab, x: Mapping[str, float]) -> Evidence:
     )
     if lab.coarse:
         return Evidence((first,))
-    two, four = (saturated(lab, x["sequences"], *memory, gpus(n)) for n in (2, 4))
-    room = {n: deployment(lab, *memory, gpus(n)).memory.kv_tokens / MEAN_TOKENS for n in (2, 4)}
+    room, preempted, rate = {}, {}, {}
+    for size in (2, 4):
+        found = _fits(lab, *memory, gpus(size))
+        room[size], preempted[size], rate[size] = 0.0, exact(0), exact(0)  # of a group that does not start
+        if found is not None:
+            served = saturated(lab, x["sequences"], *memory, gpus(size))
+            room[size] = found.memory.kv_tokens / MEAN_TOKENS
+            preempted[size], rate[size] = value(served, "preemptions"), value(served, "request_throughput")
     readings = (
         first,
         other(
@@ -160,11 +166,11 @@ def c4(lab: Lab, x: Mapping[str, float]) -> Evidence:
             "preempted",
             "preemptions on two, by that many clients",
             "两卡时的抢占次数",
-            value(two, "preemptions"),
+            preempted[2],
             "preemptions",
         ),
-        context("rate_two", "throughput of two", "两卡吞吐量", value(two, "request_throughput"), "requests/s"),
-        context("rate_four", "throughput of four", "四卡吞吐量", value(four, "request_throughput"), "requests/s"),
+        context("rate_two", "throughput of two", "两卡吞吐量", rate[2], "requests/s"),
+        context("rate_four", "throughput of four", "四卡吞吐量", rate[4], "requests/s"),
     )
     return Evidence(readings)
 
