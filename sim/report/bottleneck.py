@@ -41,6 +41,7 @@ _NO_ANSWER = {
     "lost": "were lost with a replica or found none",
     "shed": "were shed",
     "timed_out": "took longer than their clients waited",
+    "forgotten": "were forgotten by the batcher",
 }
 
 
@@ -65,6 +66,11 @@ def _waiting(values: Mapping[str, Interval]) -> str:
     share = _mean(values, "waiting_share")
     if share < HARDLY:
         return f"Nothing holds requests up: they wait {percent(share)} of their time, and latency is the steps' own."
+    if "padding_share" in values:
+        return (
+            f"Requests wait {percent(share)} of their time for a batch: for it to form, or for the one under way to "
+            f"end, which nobody can join; {percent(_mean(values, 'padding_share'))} of the tokens computed are padding."
+        )
     held = {name: _mean(values, f"waiting_for_{name}") for name in ("blocks", "seats", "budget", "next_step")}
     if _mean(values, "prefill_token_share") < 0.5:
         held["decode_budget"] = held.pop("budget")

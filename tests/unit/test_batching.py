@@ -190,3 +190,8 @@ REFUSED: list[tuple[dict, str]] = [
 def test_what_is_refused(blocks: dict, sentence: str) -> None:
     with pytest.raises(ValidationError, match=sentence):
         scenario({}, **blocks)
+
+
+def test_the_bottleneck_is_the_batch() -> None:
+    said = summarise(run(scenario({}, **padded("static")))).bottleneck
+    assert "of their time for a batch: for it to form, or for the one under way to end" in said
