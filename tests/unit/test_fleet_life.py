@@ -60,6 +60,9 @@ def test_one_more_on_a_node_that_is_there_reads_its_disk():
     seen = fire(lasting(40), fleet=pool(), startup=starts, **scheduled(t5=2))
     asked, ready = seen.life(1)[0], seen.life(1)[-1]
     assert (asked, ready) == ((5.0, State.REQUESTED), (5.0 + 2 + 1 + 1 + 1, State.READY))
+    cold = starts | {"cold": True}  # the first one brings the weights, from 22 s to 32 s
+    seen = fire(lasting(60), fleet=pool(), startup=cold, **scheduled(t40=2))
+    assert [seen.life(place)[-1][0] for place in (0, 1)] == [20 + 2 + 10 + 1 + 1, 40 + 2 + 1 + 1 + 1]
     wide = {"tensor_parallel_size": 8}  # has to come with a node of its own
     seen = fire(lasting(60), fleet=pool(**wide), startup=starts, **scheduled(t5=2))
     assert seen.life(1)[-1] == (5.0 + 20 + 2 + 10 + 1 + 1, State.READY)

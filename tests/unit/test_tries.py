@@ -100,6 +100,15 @@ def test_a_first_try_that_is_faster_than_its_copy_wins():
     assert 0 < tries.produced[1] < tries.produced[0] == 200
 
 
+def test_a_request_lives_on_in_its_copy():
+    """Replica 0 crashes at 2 s under the first try of 400 steps, whose copy is at replica 1: nothing is tried again."""
+    crash = {"kind": "drill", "of": "replica", "at_s": 2.0}
+    how = {"hedge": {"after_s": 0.5}, "retry": retry()}
+    one = fire(sent(1, output=400), fleet=TWO, router=IN_TURN, failures=[crash], clients=how).one
+    assert one.tries.ending.tolist() == [Ending.LOST, Ending.ANSWERED]
+    assert one.outcome.tolist() == [Outcome.FINISHED]
+
+
 def test_who_answers_in_time_is_not_asked_twice():
     seen = fire(sent(20), fleet=TWO, clients={"hedge": {"after_s": 1.0}})
     assert len(seen.one.tries) == 0
