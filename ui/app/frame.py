@@ -100,7 +100,7 @@ def badge(scene: Scene) -> None:
     label, colour = "roofline only", "orange"
     if isinstance(step_time, Calibrated):
         label, colour = f"calibrated: {step_time.calibration}", "green"
-    elif step_time.kind != "roofline":
+    elif step_time.kind not in {"roofline", "split"}:
         label, colour = step_time.kind, "green"
     outside = st.session_state.get("outside", {}).get(scene.sha256)
     if outside:

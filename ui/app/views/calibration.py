@@ -96,7 +96,7 @@ def headline(scene: Scene, known: Operating | None, shown: Card | None) -> None:
     if mine is not None:
         outside = ", outside what it was measured with" if warned else ""
         st.header(f"Step times rest on {mine}{outside}", anchor=False)
-    elif step_time.kind == "roofline":
+    elif step_time.kind in {"roofline", "split"}:
         st.header("Step times rest on physics alone", anchor=False)
         st.warning(
             "Roofline only: nothing was measured on your engine. The efficiencies are the catalogue's; how wrong such "
