@@ -2,7 +2,7 @@
 
 python scripts/fleet_day.py [--set KEY=VALUE ...]     (as `trilemma run fleet-day --set ...`)
 
-Drawing the requests, serving them, and the report are timed apart; the compiled kernel is loaded before.
+Simulating (with drawing the requests) and reporting are timed apart; the compiled kernel is loaded before.
 """
 
 import sys
@@ -23,9 +23,8 @@ def timed(what: str, work: Callable[[], T]) -> T:
     """Do some work and print the CPU time and the wall time that it took."""
     cpu_s, wall_s = time.process_time(), time.perf_counter()
     done = work()
-    print(
-        f"{what:<12}{time.process_time() - cpu_s:8.1f} s of CPU time {time.perf_counter() - wall_s:8.1f} s of wall time"
-    )
+    cpu_s, wall_s = time.process_time() - cpu_s, time.perf_counter() - wall_s
+    print(f"{what} in {cpu_s:.1f} s of CPU time, {wall_s:.1f} s of wall time")
     return done
 
 
@@ -34,8 +33,8 @@ def main() -> None:
     sets = [one for one in sys.argv[1:] if one != "--set"]
     day = load(shipped_scenario("fleet-day"), sets)
     simulate(load(shipped_scenario("fleet-day"), SMALL), progress=lambda *_: None)
-    run = timed("simulated in", lambda: simulate(day, progress=lambda *_: None))
-    found = timed("reported in", lambda: summarise(run))
+    run = timed("simulated", lambda: simulate(day, progress=lambda *_: None))
+    found = timed("reported", lambda: summarise(run))
     one = run.replications[0]
     steps = int(one.counters["steps"].sum())
     print(f"{one.sent_ns.size:,} requests, {steps:,} engine steps, {found['duration'].mean / 3600:.1f} hours")
