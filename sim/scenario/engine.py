@@ -64,4 +64,6 @@ class Engine(Block):
     def _plain_queue(self) -> "Engine":
         if self.batching is not None and self.scheduling_policy == "priority":
             raise ValueError("scheduling_policy: found priority beside batching, expected fcfs")
+        if self.batching is not None and self.kv_index is not None:
+            raise ValueError("kv_index: found an index service beside batching, which has no KV blocks, expected none")
         return self

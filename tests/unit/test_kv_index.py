@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from sim.deployment import Deployment, deploy
 from sim.result import Replication
+from sim.scenario.engine import Engine
 from sim.scenario.scenario import Scenario
 from sim.steptime.cost import step_ns
 from sim.steptime.shape import StepShape
@@ -106,3 +108,8 @@ def test_what_the_replica_has_itself_is_not_loaded():
         loaded * KV_TOKEN / 0.1e9 * 1e3 + prefill_ns(1024 + PROMPT - loaded, loaded) / 1e6, abs=1e-3
     )
     assert took[1:] == pytest.approx(prefill_ns(PROMPT, 1024) / 1e6, abs=1e-6)
+
+
+def test_padded_batches_take_nothing_from_an_index():
+    with pytest.raises(ValidationError, match="kv_index: found an index service beside batching"):
+        Engine.model_validate({"kv_index": {"hit": 1.0, "gb_per_s": 1.0}, "batching": {"kind": "static"}})
