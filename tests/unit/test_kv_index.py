@@ -112,4 +112,4 @@ def test_what_the_replica_has_itself_is_not_loaded():
 
 def test_padded_batches_take_nothing_from_an_index():
     with pytest.raises(ValidationError, match="kv_index: found an index service beside batching"):
-        Engine.model_validate({"kv_index": {"hit": 1.0, "gb_per_s": 1.0}, "batching": {"kind": "static"}})
+        Engine.model_validate({"kv_index": {"hit": 1.0, "gb_per_s": 1.0}, "batching": {"policy": "static"}})
