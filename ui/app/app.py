@@ -17,13 +17,18 @@ PAGES = {
     "resilience": ("Resilience", ":material/shield:"),
     "compare": ("Compare", ":material/compare_arrows:"),
     "calibration": ("Calibration", ":material/rule:"),
+    "audit": ("Audit", ":material/fact_check:"),
 }
 
 STYLE = """<style>
 [data-testid=stMainBlockContainer] {padding-top: 4.25rem; padding-bottom: 3rem}
 [data-stale=true] {opacity: 1 !important}
+[data-testid=stCaptionContainer] {color: inherit !important; opacity: 0.8}
+.js-plotly-plot :is(.xtick text, .ytick text, text[class$=title], .legendtext, .annotation-text)
+    {fill: currentcolor !important; fill-opacity: 1 !important}
 </style>"""
-# A page that refines says so by its progress bar; it need not fade twice a second.
+# A page that refines says so by its progress bar; it need not fade twice a second. Streamlit's greys for captions and
+# charts are below a contrast of 4.5.
 
 HERE = Path(__file__).parent
 

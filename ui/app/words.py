@@ -95,6 +95,11 @@ WORDS = {
         "What was left out of the fit together and then predicted: all points of one concurrency, of one "
         "tensor_parallel_size, of one GPU, ...; priors: everything, so nothing was fitted at all."
     ),
+    "claim": "A claim of the article on the impossible triangle, numbered in the article's order.",
+    "audit_language": "Of the claims and what is said of them.",
+    "claimed": "The number as the article writes it. 'About' is taken as within 10 %.",
+    "audit_ours": "What was measured under the article's own reading, with its 95 % interval over replications; "
+    "numbers of arithmetic have none.",
     "drill": (
         "A failure at a known time, a third into the traffic, beside the scenario's own. Nobody touches the fleet: "
         "what is mended is mended by the scenario's recovery and clients. All drills serve the same requests."
