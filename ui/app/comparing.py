@@ -194,15 +194,13 @@ def cost(of: Sequence[tuple[Contender, Evaluation]]) -> Figure:
             x=[total.mean],
             y=[contender.name],
             error_x={"type": "data", "array": [reach or 0.0], "color": theme.MUTED, "width": 6, "thickness": 2},
-            mode="markers+text",
+            mode="markers",
             name=f"{contender.letter}, total",
             marker={"size": 1, "color": contender.look.colour},
-            text=[f" {numbers.usd(total)}"],
-            textposition="middle right",
-            cliponaxis=False,
             hoverinfo="skip",
         )
-    figure.update_layout(barmode="stack", showlegend=False, margin={"r": 110})
+    figure.update_layout(barmode="stack", showlegend=False)
     figure.update_xaxes(rangemode="tozero", tickprefix="$")
-    figure.update_yaxes(autorange="reversed")
+    labels = [f"{contender.name}<br>{numbers.usd(numbers.value(one, 'usd_per_hour'))} an hour" for contender, one in of]
+    figure.update_yaxes(autorange="reversed", tickvals=[contender.name for contender, _ in of], ticktext=labels)
     return figure

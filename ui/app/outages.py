@@ -152,13 +152,12 @@ def kept(rows: Sequence[Kept], look: Look) -> Figure:
             "thickness": 1.5,
             "width": 5,
         },
-        text=[f"{one.mean or 0.0:.0f} %" for one in shares],
-        textposition="inside",
-        insidetextanchor="start",
         hovertext=[f"{one.stress}: {numbers.percent(one.share)} of goodput kept" for one in there],
         hovertemplate="%{hovertext}<extra></extra>",
     )
     figure.update_xaxes(range=[0, 104])
-    figure.update_yaxes(autorange="reversed")
+    names = [one.stress for one in there]
+    labels = [f"{one.stress}, {share.mean or 0.0:.0f} %" for one, share in zip(there, shares, strict=True)]
+    figure.update_yaxes(autorange="reversed", tickvals=names, ticktext=labels)
     figure.update_layout(showlegend=False)
     return figure
