@@ -78,6 +78,10 @@ class Tab:
             self.page.wait_for_timeout(250)
             calm = calm + 1 if self.page.evaluate(_SETTLED) else 0
 
+    def answered(self) -> None:
+        """Wait for the first numbers."""
+        self.page.get_by_test_id("stMetric").first.wait_for(timeout=PATIENCE_MS)
+
     def headline(self) -> str:
         """What the page says first."""
         return self.page.locator(f"{MAIN} h2").first.inner_text()

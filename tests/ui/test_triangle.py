@@ -117,7 +117,7 @@ def test_the_answer_is_the_nearest_design_and_how_far_it_is(page) -> None:
     said = next(text.value for text in page.markdown if "comes nearest" in text.value)
     assert page.header[0].value == "No design is within 10 % of the best in all three"
     assert said.startswith(f"**{nearest}** comes nearest: where it is farthest from the best it is ")
-    assert f"is {100 * off[nearest]:.0f} % (95 % interval " in said
+    assert f"is {100 * off[nearest]:.0f} % off (95 % interval " in said
     wide = settled(open_app(page="triangle", near="200"))
     assert wide.header[0].value == f"Yes, {nearest} is within 200 % of the best in all three"
 

@@ -30,12 +30,16 @@ def disc(words: str, pixels: float) -> str:
 
 def mark(sign: str, words: str) -> str:
     """A character that looks like the mark."""
-    return _item(f'<span style="font-size:18px;color:{theme.MUTED}">{sign}</span>', words)
+    return _item(_glyph(sign, theme.MUTED), words)
 
 
 def _sign(kind: Kind) -> str:
     edge = f";-webkit-text-stroke:1.5px {theme.MUTED}" if kind.spot else ""
-    return f'<span style="font-size:18px;color:{kind.look.colour}{edge}">{_SIGNS[kind.look.symbol]}</span>'
+    return _glyph(_SIGNS[kind.look.symbol], f"{kind.look.colour}{edge}")
+
+
+def _glyph(sign: str, colour: str) -> str:
+    return f'<span aria-hidden="true" style="font-size:22px;line-height:1;color:{colour}">{sign}</span>'
 
 
 def _disc(pixels: float, style: str) -> str:

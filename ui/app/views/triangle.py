@@ -132,7 +132,7 @@ def headline(all_: Sequence[Standing], found: Triangle, within: int) -> None:
     st.header(f"{begin.get(answer.verdict, 'No design')} {asked}", anchor=False)
     first = [one.name for one in all_ if one.told.frontier]
     st.markdown(
-        f"**{answer.design}** comes nearest: where it is farthest from the best it is {_gap(answer)} off. {len(first)} "
+        f"**{answer.design}** comes nearest: where it is farthest from the best it is {_gap(answer)}. {len(first)} "
         f"of {len(all_)} designs {'is' if len(first) == 1 else 'are'} beaten by none in performance, cost and "
         "flexibility together.",
         help=f"{WORDS['gap']} {WORDS['interval']}",
@@ -142,11 +142,11 @@ def headline(all_: Sequence[Standing], found: Triangle, within: int) -> None:
 def _gap(answer: Answer) -> str:
     gap = answer.gap.scaled(100)
     if gap.low is None or gap.high is None:
-        return f"{gap.mean or 0.0:.0f} %"
+        return f"{gap.mean or 0.0:.0f} % off"
     chance = (
         "" if answer.probability is None else f"; the chance that one is near enough: {100 * answer.probability:.0f} %"
     )
-    return f"{gap.mean or 0.0:.0f} % (95 % interval {gap.low:.0f} to {gap.high:.0f} %{chance})"
+    return f"{gap.mean or 0.0:.0f} % off (95 % interval {gap.low:.0f} to {gap.high:.0f} %{chance})"
 
 
 def selection(all_: Sequence[Standing]) -> str:
