@@ -1,72 +1,104 @@
-"""Drills of the spot market, and restarts on nodes that are there, by hand arithmetic."""
+"""Drills as settings and as runs, against arithmetic by hand."""
 
-import numpy as np
 import pytest
-from pydantic import ValidationError
 
-from sim.result import Cause, Outcome, State
-from sim.units import NS_PER_S
-from tests.unit.small_fleet import lengths, replicate, scenario
+from sim.scenario.load import load
+from sim.study.drills import CALM, NAMES, OUTAGE_SHARE, Drilled, drilled
+from sim.study.stress import STRIKE_AT
+from sim.workload.draw import draw
+from tests.unit.study_cases import design
 
-STARTS = {
-    stage: {"kind": "fixed", "s": seconds}
-    for stage, seconds in {"provision": 1, "boot": 2, "image": 4, "process": 8, "compile": 16, "warm": 32}.items()
-}
-WEIGHTS_S = 13_820_731_392 / 0.75e9
-"""DeepSeek-LLM-7B's parameters (6,910,365,696, its model card) at two bytes, over one replica's link."""
-TRAFFIC = {"num_prompts": 400, "arrivals": {"kind": "constant", "request_rate": 2.0}, "lengths": lengths(50, 4)}
-RECLAIM = {"kind": "drill", "at_s": 10.0, "of": "node", "notice_s": 30.0}
+ZONES = {"zones": [{"zone": "a"}, {"zone": "b"}]}
 
 
-def fleet(**pools):
-    return [{"pool": name, "gpu": "h100-sxm-80gb", "tensor_parallel_size": 8, **more} for name, more in pools.items()]
+@pytest.fixture(scope="module")
+def own(tmp_path_factory):
+    """Two zones with a node each, of two replicas on four GPUs; three in four would do."""
+    folder = tmp_path_factory.mktemp("drills")
+    pool = {"pool": "a", "gpu": "h100-sxm-80gb", "tensor_parallel_size": 4, "replicas": 4} | ZONES
+    return design(folder, 3000, 30.0, fleet=[pool])
 
 
-def entered(one, state, cause=None):
-    """Seconds at which replicas enter a state, by place."""
-    log = one.timeline
-    rows = (log.state == state) & (True if cause is None else log.cause == cause)
-    return sorted(zip((log.time_ns[rows] / NS_PER_S).tolist(), log.replica[rows].tolist(), strict=True))
+@pytest.fixture(scope="module")
+def found(own):
+    return {name: drilled(own, name) for name in (CALM, *NAMES)}
 
 
-def test_a_third_of_the_spot_nodes_is_taken_after_its_notice():
-    long = {"num_prompts": 2000, "arrivals": {"kind": "constant", "request_rate": 20.0}, "lengths": lengths(50, 460)}
-    one = replicate(
-        TRAFFIC | long,
-        fleet=fleet(base={"replicas": 2}, cheap={"replicas": 3, "market": "spot"}),
-        failures=[RECLAIM | {"notice_s": 0.5}],
-        startup=STARTS,
-    )
-    notices = entered(one, State.DRAINING, Cause.SPOT)
-    assert notices == [(10.0, 2)], "the oldest spot node, whatever stands before it in the fleet"
-    assert entered(one, State.GONE) == [(10.5, 2)], "what it still has is lost when the notice ends"
-    assert entered(one, State.READY)[-1][0] == pytest.approx(10 + 63 + WEIGHTS_S, abs=1.0)
-    assert np.count_nonzero(one.outcome == Outcome.FAILED) > 0
+def _failures(one):
+    again = load(one.evaluation.design.source, one.evaluation.design.settings)
+    return again.scenario.failures, again.scenario.clients
 
 
-def test_each_drill_takes_one_more():
-    one = replicate(TRAFFIC, fleet=fleet(cheap={"replicas": 3, "market": "spot"}), failures=[RECLAIM, RECLAIM])
-    assert [place for _, place in entered(one, State.DRAINING, Cause.SPOT)] == [0, 1]
+def test_all_strike_a_third_into_the_traffic(own, found):
+    loaded = load(own.source)
+    last_s = draw(loaded.scenario, 0, 0, loaded.base_dir).arrival_ns.max() / 1e9
+    for name in ("replica crash", "node lost", "zone lost", "retry storm"):
+        (drill,), _ = _failures(found[name])
+        assert drill.at_s == pytest.approx(STRIKE_AT * last_s)
+        starts = [outage.start_s for replication in found[name].outages for outage in replication]
+        assert starts == pytest.approx([drill.at_s] * 2)
 
 
-def test_no_spot_nodes_nothing_is_taken():
-    one = replicate(TRAFFIC, fleet=fleet(base={"replicas": 3}), failures=[RECLAIM])
-    assert (one.timeline.time_ns == 0).all()
+def test_what_each_takes(found):
+    assert {name: _failures(found[name])[0][0].of for name in ("replica crash", "node lost", "zone lost")} == {
+        "replica crash": "replica",
+        "node lost": "node",
+        "zone lost": "zone",
+    }
+    failed = {name: found[name].evaluation.summary["values"] for name in NAMES if found[name].evaluation}
+    assert failed["replica crash"]["failures_crash"]["mean"] == 1
+    assert failed["node lost"]["failures_node"]["mean"] == 1
+    assert failed["zone lost"]["failures_zone"]["mean"] == 1
 
 
-def test_a_restart_needs_no_nodes():
-    patient = {"clients": {"retry": {"max_retries": 100, "backoff_s": 1.0, "multiplier": 1.0, "jitter": "none"}}}
-    starts = {"startup": STARTS | {"cold": True}}
-    cold = replicate(TRAFFIC, fleet=fleet(base={"replicas": 1}), **starts, **patient)
-    there = {"startup": starts["startup"] | {"cold_nodes": False}}
-    warm = replicate(TRAFFIC, fleet=fleet(base={"replicas": 1}), **there, **patient)
-    first = [entered(one, State.READY)[0][0] for one in (cold, warm)]
-    assert first[1] == pytest.approx(8 + 16 + 32 + WEIGHTS_S, abs=0.5)
-    assert first[0] - first[1] == pytest.approx(1 + 2 + 4)
-    assert warm.leases.start_ns.tolist() == [0], "nodes that are there are paid for"
+def test_a_retry_storm_is_an_outage_among_impatient_clients(found):
+    (drill,), clients = _failures(found["retry storm"])
+    assert drill.for_s == pytest.approx(OUTAGE_SHARE * drill.at_s / STRIKE_AT)
+    assert (clients.timeout_s, clients.cancellation, clients.retry.max_retries) == (30, "none", 3)
+    for replication in found["retry storm"].outages:
+        assert replication[0].whole_s - replication[0].start_s == pytest.approx(drill.for_s)
 
 
-@pytest.mark.parametrize("more", [{"of": "gpu"}, {"for_s": 5.0}])
-def test_only_nodes_get_notice(more):
-    with pytest.raises(ValidationError, match="notice_s goes with"):
-        scenario({}, failures=[RECLAIM | more])
+def test_the_same_requests_are_sent_whatever_happens(found):
+    sent = {name: sum(one.through.sent.mean) for name, one in found.items() if one.through is not None}
+    assert set(sent.values()) == {3000}
+
+
+def test_calm_is_the_design_as_it_stands(own, found):
+    assert found[CALM].evaluation.sha256 == load(own.source).sha256
+    assert found[CALM].longest == ()
+    assert found[CALM].recovery.mean is None
+
+
+def test_what_does_not_apply_says_why(own, found, tmp_path):
+    assert found["spot reclaim"].evaluation is None
+    assert found["spot reclaim"].why_not == "The fleet has no spot nodes."
+    assert "names no zones" in drilled(design(tmp_path, 100, 5.0), "zone lost").why_not
+
+
+def test_its_own_failures_stay(tmp_path):
+    crash = {"kind": "drill", "at_s": 5.0, "of": "replica", "index": 1}
+    one = drilled(design(tmp_path, 600, 5.0, failures=[crash]), "node lost")
+    kinds = [(drill.of, drill.index) for drill in _failures(one)[0]]
+    assert kinds == [("replica", 1), ("node", 0)]
+
+
+@pytest.mark.parametrize(
+    ("minutes", "longest", "mean"),
+    [
+        (((1.0, 3.0), (2.0,)), (3.0, 2.0), 2.5),
+        (((1.0, None), (2.0,)), (None, 2.0), None),
+        (((), (2.0,)), (2.0,), 2.0),
+        (((), ()), (), None),
+    ],
+)
+def test_recovery_is_that_of_the_longest_incident(minutes, longest, mean):
+    one = Drilled("node lost", None, minutes=minutes)
+    assert one.longest == longest
+    assert one.recovery.mean == mean
+
+
+def test_an_interval_of_minutes_does_not_leave_zero():
+    one = Drilled("node lost", None, minutes=((0.0,), (0.0,), (3.0,)))
+    assert one.recovery.low == 0
+    assert one.recovery.high > 3
