@@ -74,6 +74,16 @@ def experts(model: Model, engine: Engine) -> Experts | None:
     )
 
 
+def activation_width(model: Model) -> float:
+    """Mean feed-forward width of a layer, for one token."""
+    moe = model.moe
+    if moe is None:
+        return model.intermediate_size
+    sparse = (moe.shared_experts + moe.experts_per_token) * moe.intermediate_size
+    dense = moe.first_dense_layers * model.intermediate_size
+    return (dense + (model.layers - moe.first_dense_layers) * sparse) / model.layers
+
+
 def _feed_forward(model: Model, layout: Layout, engine: Engine) -> tuple[Gemm, ...]:
     tp, hidden, dtype = layout.tensor_parallel_size, model.hidden_size, weight_dtype(model, engine)
 

@@ -13,7 +13,7 @@ from sim.steptime.cost import StepCost, Table
 from sim.steptime.cudagraph import capture_sizes, padded
 from sim.steptime.efficiency import PRIOR, Efficiency
 from sim.steptime.hardware import Precision, precision
-from sim.steptime.layers import Gemm, activation_dtype, experts, gemms
+from sim.steptime.layers import Gemm, activation_dtype, activation_width, experts, gemms
 
 FS_PER_S = 1e15
 QUANTISED_BYTES = 3
@@ -79,8 +79,7 @@ class Roofline:
         self._attention = attention(model, layout, kv_bytes_per_element)
         self._kv_bytes = kv_bytes_per_element
         self._efficiency = efficiency
-        self._all_reduce_s = all_reduce_s
-        self._linear = linear
+        self._all_reduce_s, self._linear = all_reduce_s, linear
         self._group = Group(gpu, layout.tensor_parallel_size, custom=not engine.disable_custom_all_reduce)
         self._stages = Group(gpu, layout.gpus)
         self._async = async_scheduling
@@ -177,19 +176,10 @@ class Roofline:
         """
         model = self._model
         norm = 4 * model.hidden_size * self._activation_bytes
-        activation = 3 * self._activation_width() * self._activation_bytes / self._layout.tensor_parallel_size
+        activation = 3 * activation_width(model) * self._activation_bytes / self._layout.tensor_parallel_size
         start = self._efficiency.attention_s if model.mla is None else self._efficiency.mla_s
         layer = 5 * self._efficiency.kernel_s + start + self._memory_s(tokens * (2 * norm + activation))
         return self._efficiency.kernel_s + model.layers * layer
-
-    def _activation_width(self) -> float:
-        """Mean feed-forward width of a layer, for one token."""
-        model, moe = self._model, self._model.moe
-        if moe is None:
-            return model.intermediate_size
-        sparse = (moe.shared_experts + moe.experts_per_token) * moe.intermediate_size
-        dense = moe.first_dense_layers * model.intermediate_size
-        return (dense + (model.layers - moe.first_dense_layers) * sparse) / model.layers
 
     def _comm_s(self, tokens: Floats, *, graph: bool) -> Floats:
         """All-reduces: the embedding's and two a layer; sends between pipeline stages."""

@@ -8,6 +8,7 @@ from sim import catalog
 from sim.audit.claim import Span, Words
 from sim.audit.claims.readings import (
     context,
+    decode_ms,
     deployment,
     gpus,
     less_than,
@@ -22,9 +23,7 @@ from sim.audit.influence import Answerer
 from sim.audit.lab import Lab, quotient, value
 from sim.stats import Interval
 from sim.steptime.collectives import Group, collective_s
-from sim.steptime.cost import StepCost, step_ns
-from sim.steptime.shape import StepShape
-from sim.units import MIB, NS_PER_MS
+from sim.units import MIB
 
 FREE = "step_time={kind: roofline, all_reduce_us: 0}"
 NCCL = "engine.disable_custom_all_reduce=true"
@@ -251,12 +250,6 @@ def c43(lab: Lab, x: Mapping[str, float]) -> Evidence:
             log_x=True,
         ),
     )  # fmt: skip
-
-
-def decode_ms(cost: StepCost, requests: int, context_tokens: int = 1216) -> float:
-    """A decode-only step of so many requests; their context is half-way through the article's mean answer."""
-    shape = StepShape(decode_seqs=requests, context_tokens=requests * context_tokens, sampled=requests)
-    return step_ns(cost, shape) / NS_PER_MS
 
 
 ANSWERS: Mapping[str, Answerer] = {"C5": c5, "C6": c6, "C22": c22, "C43": c43}

@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 
 from sim.audit.claim import Span, Words
-from sim.audit.claims.communication import decode_ms
-from sim.audit.claims.readings import context, deployment, gpus, other, own, saturated
+from sim.audit.claims.readings import context, decode_ms, deployment, gpus, other, own, saturated
 from sim.audit.evidence import Curve, Evidence, Figure
 from sim.audit.influence import Answerer
 from sim.audit.lab import Lab, quotient, value

@@ -7,7 +7,10 @@ from sim.audit.evidence import Reading, Rests, exact
 from sim.audit.lab import Lab
 from sim.deployment import Deployment
 from sim.stats import Interval, t_interval
+from sim.steptime.cost import StepCost, step_ns
+from sim.steptime.shape import StepShape
 from sim.study.evaluation import Evaluation
+from sim.units import NS_PER_MS
 
 
 def own(name: str, en: str, zh: str, ours: float | Interval, unit: str, claimed: Span) -> Reading:
@@ -50,6 +53,12 @@ def saturated(lab: Lab, clients: float, *settings: str, rounds: int = 4) -> Eval
 def deployment(lab: Lab, *settings: str) -> Deployment:
     """What that replica is."""
     return lab.deployments("saturated", *settings)[0]
+
+
+def decode_ms(cost: StepCost, requests: int, context_tokens: int = 1216) -> float:
+    """A decode-only step of so many requests; their context is half-way through the article's mean answer."""
+    shape = StepShape(decode_seqs=requests, context_tokens=requests * context_tokens, sampled=requests)
+    return step_ns(cost, shape) / NS_PER_MS
 
 
 def tensor_parallel(gpus: float) -> int:
