@@ -5,7 +5,9 @@ import socket
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from importlib import import_module
+from types import ModuleType
+from typing import TypeVar
 
 from sim.errors import InputError
 from sim.study.executor import RETRIES, Failed, attempt
@@ -57,17 +59,16 @@ def _attempt_there(work: Callable[[T], R], task: T, version: str) -> R | Failed:
     return attempt(work, task)
 
 
-def _ray() -> Any:  # noqa: ANN401  # a module
+def _ray() -> ModuleType:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to anybody
     try:
-        import ray  # noqa: PLC0415  # an extra, and slow to import
+        return import_module("ray")  # an extra, and slow to import
     except ImportError:
         raise InputError('--executor ray: Ray is not installed here: pip install "trilemma[ray]"') from None
-    return ray
 
 
 @contextmanager
-def _connected(ray: Any, address: str) -> Iterator[None]:  # noqa: ANN401  # a module
+def _connected(ray: ModuleType, address: str) -> Iterator[None]:
     """Connect, unless the process is connected already; leaving ends the tasks that are not done."""
     if ray.is_initialized():
         yield

@@ -126,20 +126,26 @@ class Search(Block):
         return self
 
 
+Value = Number | str
+"""A number, or the text that --set takes."""
+Point = tuple[Value, ...]
+"""A design: its value on each dimension."""
+
+
 class Dimension:
-    """One axis of the space. A design's value on it is a number, or the text that --set takes."""
+    """One axis of the space."""
 
     def __init__(self, key: str, domain: Domain) -> None:
         self.key = key
         self.domain = domain
         levels = domain.levels
         self.numeric = levels is None or all(type(one) in (int, float) for one in levels)
-        self.levels: list[Any] | None = None
+        self.levels: list[Value] | None = None
         """All values, None if there are more than can be counted."""
         if levels is not None:
-            self.levels = list(levels) if self.numeric else [as_text(one) for one in levels]
+            self.levels = [one if isinstance(one, int | float) and self.numeric else as_text(one) for one in levels]
 
-    def at(self, unit: float) -> Any:  # noqa: ANN401 (a number or a text)
+    def at(self, unit: float) -> Value:
         """Return the value at 0 <= unit < 1."""
         if self.levels is not None and not self.domain.log:
             return self.levels[min(int(unit * len(self.levels)), len(self.levels) - 1)]
@@ -147,21 +153,18 @@ class Dimension:
         value = low * (high / low) ** unit if self.domain.log else low + (high - low) * unit
         return round(value) if self.domain.whole else float(f"{value:.6g}")
 
-    def features(self, value: Any) -> list[float]:  # noqa: ANN401
+    def features(self, value: Value) -> list[float]:
         """Return numbers of 0 to 1 that say how near two values are; texts are all equally far apart."""
         if self.domain.choices is not None:
             assert self.levels is not None
             if self.numeric:
                 return [self.levels.index(value) / max(len(self.levels) - 1, 1)]
             return [math.sqrt(0.5) * (value == one) for one in self.levels]
+        assert not isinstance(value, str)
         low, high = self.domain.bounds
         if self.domain.log:
             return [math.log(value / low) / math.log(high / low)]
         return [(value - low) / (high - low)]
-
-
-Point = tuple[Any, ...]
-"""A design: its value on each dimension."""
 
 
 class Space:

@@ -1,19 +1,33 @@
 """The designs that a search has tried, as trials of an Optuna study: on a disk, or in a database for many machines."""
 
+import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from sim.errors import InputError
 from sim.study.space import Dimension, Point, Search, Space
 
 if TYPE_CHECKING:
-    import optuna
+    from optuna.distributions import BaseDistribution
+    from optuna.samplers import BaseSampler
+    from optuna.study import Study
+    from optuna.trial import FrozenTrial, Trial
 
 _KEY, _TOLD, _FAILURE = "key", "told", "failure"
 _NO_SUCH = 1.0
 """What Optuna's samplers are told that a design which cannot be built misses the SLO by."""
+
+ABANDONED = timedelta(hours=1)
+"""A trial that has run for so long on a shared storage is taken for one whose machine is gone: it may be tried again.
+If it is not gone after all, that costs no more than a design simulated twice."""
+
+_PAUSES_S = (0.2, 0.5, 1.0)
+"""Before a database is asked again: two that lay out the same new one get into each other's way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,18 +67,11 @@ class Trials:
         """
         self._optuna = _optuna()
         self._space = space
-        self._begun: dict[int, optuna.trial.Trial] = {}
-        self._distributions = {one.key: self._distribution(one) for one in space.dimensions}
-        try:
-            self._study = self._optuna.create_study(
-                study_name=name,
-                storage=url,
-                sampler=self._sampler(search),
-                directions=["minimize" if way == "minimise" else "maximize" for way in search.objectives.values()],
-                load_if_exists=True,
-            )
-        except Exception as error:  # Optuna passes on what the database's own library raises
-            raise InputError(f"--storage {url}: cannot be used ({_first_line(error)})") from None
+        self._begun: dict[int, Trial] = {}
+        self._distributions = {one.key: _distribution(self._optuna, one) for one in space.dimensions}
+        self._sampler = _sampler(self._optuna, search)
+        directions = ["minimize" if way == "minimise" else "maximize" for way in search.objectives.values()]
+        self._study = _open(self._optuna, name, url, directions)
         if alone:
             for trial in self._of("RUNNING"):
                 self._study.tell(trial.number, state=self._optuna.trial.TrialState.FAIL)
@@ -81,12 +88,15 @@ class Trials:
 
     def open(self) -> list[Point]:
         """Return the designs that are being tried now, here or on other machines."""
-        return [self._point(one) for one in self._of("RUNNING")]
+        dead = datetime.now() - ABANDONED
+        return [self._point(one) for one in self._of("RUNNING") if one.datetime_start and one.datetime_start > dead]
 
     def begin(self, point: Point | None) -> tuple[int, Point]:
         """Begin a trial of a design, None: of what Optuna's sampler suggests; return its number and its design."""
-        if point is not None:
-            self._study.enqueue_trial(dict(zip(self._space.keys, point, strict=True)))
+        self._study.sampler = self._sampler
+        if point is not None:  # no queue: others, or one that was killed, would get in between
+            chosen = dict(zip(self._space.keys, point, strict=True))
+            self._study.sampler = self._optuna.samplers.PartialFixedSampler(chosen, self._sampler)
         trial = self._study.ask(self._distributions)
         self._begun[trial.number] = trial
         return trial.number, self._point(trial)
@@ -113,33 +123,52 @@ class Trials:
         else:
             self._study.tell(trial, [value for value in values if value is not None])
 
-    def _of(self, *states: str) -> Sequence["optuna.trial.FrozenTrial"]:
+    def _of(self, *states: str) -> Sequence["FrozenTrial"]:
         wanted = tuple(self._optuna.trial.TrialState[state] for state in states)
-        found: Sequence[optuna.trial.FrozenTrial] = self._study.get_trials(deepcopy=False, states=wanted)
+        found: Sequence[FrozenTrial] = self._study.get_trials(deepcopy=False, states=wanted)
         return found
 
-    def _point(self, trial: "optuna.trial.Trial | optuna.trial.FrozenTrial") -> Point:
-        return tuple(trial.params.get(key) for key in self._space.keys)
+    def _point(self, trial: "Trial | FrozenTrial") -> Point:
+        return tuple(trial.params.get(key, "") for key in self._space.keys)
 
-    def _sampler(self, search: Search) -> Any:  # noqa: ANN401  # Optuna's types are not there without it
-        samplers = self._optuna.samplers
-        match search.sampler:
-            case "tpe":
-                return samplers.TPESampler(seed=search.search_seed, multivariate=True)
-            case "nsga2":
-                return samplers.NSGAIISampler(seed=search.search_seed)
-            case _:
-                return samplers.RandomSampler(seed=search.search_seed)  # designs are handed to it
 
-    def _distribution(self, one: Dimension) -> Any:  # noqa: ANN401
-        kinds = self._optuna.distributions
-        if one.domain.choices is not None:
-            assert one.levels is not None
-            return kinds.CategoricalDistribution(one.levels)
+def _open(optuna: ModuleType, name: str, url: str, directions: Sequence[str]) -> "Study":
+    for pause in (*_PAUSES_S, None):
+        try:
+            found: Study = optuna.create_study(study_name=name, storage=url, directions=directions, load_if_exists=True)
+        except Exception as error:  # Optuna passes on what the database's own library raises
+            if pause is None or not hasattr(error, "orig"):  # which the database has not said
+                raise InputError(f"--storage {url}: cannot be used ({_first_line(error)})") from None
+            time.sleep(pause)
+        else:
+            break
+    return found
+
+
+def _sampler(optuna: ModuleType, search: Search) -> "BaseSampler":
+    made: BaseSampler
+    match search.sampler:
+        case "tpe":
+            made = optuna.samplers.TPESampler(seed=search.search_seed, multivariate=True)
+        case "nsga2":
+            made = optuna.samplers.NSGAIISampler(seed=search.search_seed)
+        case _:
+            made = optuna.samplers.RandomSampler(seed=search.search_seed)  # never asked: designs are handed to it
+    return made
+
+
+def _distribution(optuna: ModuleType, one: Dimension) -> "BaseDistribution":
+    made: BaseDistribution
+    kinds = optuna.distributions
+    if one.levels is not None and one.domain.choices is not None:
+        made = kinds.CategoricalDistribution(one.levels)
+    else:
         low, high = one.domain.bounds
         if one.domain.whole:
-            return kinds.IntDistribution(int(low), int(high), one.domain.log, int(one.domain.step or 1))
-        return kinds.FloatDistribution(float(low), float(high), one.domain.log, one.domain.step)
+            made = kinds.IntDistribution(int(low), int(high), one.domain.log, int(one.domain.step or 1))
+        else:
+            made = kinds.FloatDistribution(float(low), float(high), one.domain.log, one.domain.step)
+    return made
 
 
 def means(told: dict[str, Any]) -> list[float | None]:
@@ -150,13 +179,13 @@ def means(told: dict[str, Any]) -> list[float | None]:
     ]
 
 
-def _optuna() -> Any:  # noqa: ANN401  # a module
+def _optuna() -> ModuleType:
     try:
-        import optuna  # noqa: PLC0415  # an extra, and slow to import
+        optuna = import_module("optuna")  # an extra, and slow to import
     except ImportError:
         raise InputError('optuna is not installed, which search needs: pip install "trilemma[search]"') from None
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)  # multivariate TPE
+    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)  # multivariate TPE, fixed points
     return optuna
 
 

@@ -1,5 +1,6 @@
 """`trilemma search`: look for the designs of a space that no other beats."""
 
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from ui.files import check_json, write_json
 
 NOTHING = 3
 """Exit code, that of an SLO that is missed."""
+INTERRUPTED = 130
 
 
 def search(
@@ -39,8 +41,12 @@ def search(
     source = find_search(name)
     prepared = prepare(read_search(source), source)
     out = out or prepared.directory
-    with progress("designs", quiet=quiet) as step, LocalExecutor(workers) as executor:
-        found = run(prepared, out, executor, step, trials=trials, storage=storage)
+    try:
+        with progress("designs", quiet=quiet) as step, LocalExecutor(workers) as executor:
+            found = run(prepared, out, executor, step, trials=trials, storage=storage)
+    except KeyboardInterrupt:
+        print(f"trilemma: stopped; what is done is in {out}, the same command goes on from there", file=sys.stderr)
+        return INTERRUPTED
     if json_to is not None:
         write_json(json_to, to_json(prepared, found, out))
     if json_to != "-":
