@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from sim.study.drills import CALM, NAMES, drilled
-from sim.study.evaluation import Design
+from sim.study.evaluation import Design, evaluate
 from tests.ui.app import alts, charts, open_app, settled, traces
 from ui.app.weighing import weigh
 
@@ -181,6 +181,29 @@ def test_without_availability_there_is_no_error_budget():
     app = settled(open_app(yaml.safe_dump(scenario), page="resilience"))
     assert "Error budget used" not in _metrics(app)
     assert any("no error budget" in one.value for one in app.caption)
+
+
+def test_the_spot_map_is_goodput_and_cost_of_every_cell(tmp_path):
+    text = yaml.safe_dump(SHORT)
+    app = settled(open_app(text, page="resilience", resilience_map="true"))
+    figure = charts(app)[-1]
+    heat, lines = figure["data"]
+    path = tmp_path / "small.yaml"
+    path.write_text(text)
+    for row, life in ((0, 0.25), (4, 168.0)):
+        pool = SHORT["fleet"][0] | {
+            "pool": "a-spot",
+            "market": "spot",
+            "spot": {"reclaims": {"kind": "hazard", "mean_life_hours": life}},
+        }
+        values = evaluate(Design(str(path), (f"fleet={json.dumps([pool])}",))).summary
+        column = heat["x"].index(100)
+        assert heat["z"][row][column] == pytest.approx(100 * values["classes"][0]["values"]["good_share"]["mean"])
+        assert lines["z"][row][column] == pytest.approx(values["values"]["usd_per_hour"]["mean"])
+    steady = evaluate(Design(str(path))).summary["values"]
+    assert [row[0] for row in lines["z"]] == pytest.approx([steady["usd_per_hour"]["mean"]] * 5)
+    assert figure["layout"]["yaxis"]["ticktext"] == ["15 min", "1 h", "4 h", "1 day", "1 week"]
+    assert "25 of 25 cells" in " ".join(text.value for text in app.caption)
 
 
 def test_what_cannot_be_simulated_is_a_sentence():

@@ -104,6 +104,10 @@ WORDS = {
         "A failure at a known time, a third into the traffic, beside the scenario's own. Nobody touches the fleet: "
         "what is mended is mended by the scenario's recovery and clients. All drills serve the same requests."
     ),
+    "spot_map": (
+        "25 simulations: goodput and cost over the share of replicas on spot nodes and how long such nodes live on "
+        "average until they are taken back."
+    ),
     "goodput_kept": (
         "Share of requests within the SLO under the drill over the share without it, in each replication, at most "
         "100 %."

@@ -1,14 +1,15 @@
 """Calibration: what the step times rest on, how wrong they are, and whether this design is like what was measured."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 
 import streamlit as st
 
-from sim.calibration import Calibration, Score, shipped
+from sim.calibration import Calibration, shipped
 from sim.errors import InputError
 from sim.scenario.steptime import Calibrated
 from ui.app import charts, parity
 from ui.app.designs import design, own_kind
+from ui.app.errorcard import PRIORS, covers_table, learnt_table, scores_table, sides_table, worst
 from ui.app.frame import ask, current, live, note_hull, problem, progress
 from ui.app.hulls import Card, Operating, card, operating, sides
 from ui.app.jobs import Answer, task
@@ -16,7 +17,6 @@ from ui.app.scene import Scene
 from ui.app.words import WORDS, plain
 from ui.commands.card import METRICS
 
-PRIORS = "priors"
 OTHERS = {
     "table": "a table of measured steps, interpolated",
     "opdb": "NVIDIA's measured latencies of operations (aiconfigurator)",
@@ -72,7 +72,7 @@ def draws(scene: Scene) -> tuple[str, ...]:
 def choice(scene: Scene) -> str:
     """The calibration to look at: the scenario's own, else one of its first GPU's family."""
     mine = own_calibration(scene)
-    names = shipped() if mine in (None, *shipped()) else [mine, *shipped()]
+    names = shipped() if mine is None or mine in shipped() else [mine, *shipped()]
     family = scene.loaded.scenario.fleet[0].gpu.partition("-")[0]
     usual = mine or next((name for name in names if name.startswith(family)), names[0])
     return st.selectbox(
@@ -142,20 +142,7 @@ def scores(calibration: Calibration) -> None:
                 border=True,
                 width=200,
             )
-    columns: Mapping[str, list[str | int]] = {
-        "Held out": [one.held_out for one in calibration.card],
-        "Metric": [METRICS[one.metric] for one in calibration.card],
-        "Points": [one.points for one in calibration.card],
-        "MAPE, %": [f"{100 * one.mape:.1f}" for one in calibration.card],
-        "Bias, %": [f"{100 * one.bias:+.1f}" for one in calibration.card],
-        "P50, %": [f"{100 * one.p50:.1f}" for one in calibration.card],
-        "P90, %": [f"{100 * one.p90:.1f}" for one in calibration.card],
-        "P99, %": [f"{100 * one.p99:.1f}" for one in calibration.card],
-        "In 95 % interval, %": [
-            "-" if one.coverage is None else f"{100 * one.coverage:.0f}" for one in calibration.card
-        ],
-        "Worst": [one.worst for one in calibration.card],
-    }
+    columns = scores_table(calibration.card)
     st.dataframe(columns, hide_index=True, column_config={key: HELP[key] for key in columns if key in HELP})
 
 
@@ -170,13 +157,6 @@ HELP = {
         help="Share of the points whose measurement lies in the prediction's 95 % interval: 95 would be right."
     ),
 }
-
-
-def worst(scores: Sequence[Score]) -> Iterator[Score]:
-    """Of each metric the least certain: of what was held out, the set with the largest error; not the priors."""
-    fitted = [one for one in scores if one.held_out != PRIORS] or scores
-    for metric in dict.fromkeys(one.metric for one in fitted):
-        yield max((one for one in fitted if one.metric == metric), key=lambda one: one.mape)
 
 
 def parities(calibration: Calibration) -> None:
@@ -224,15 +204,7 @@ def where(scene: Scene, shown: Card | None, known: Operating | None, simulated: 
             st.caption("The design is being simulated to see where its steps lie.")
         return
     rows = sides(shown.calibration, known)
-    st.dataframe(
-        {
-            "Of": [one.what for one in rows],
-            f"Measured in {shown.calibration.name}": [one.measured for one in rows],
-            "This design": [one.mine for one in rows],
-            "Inside": ["yes" if one.inside else "no" for one in rows],
-        },
-        hide_index=True,
-    )
+    st.dataframe(sides_table(rows, shown.calibration.name), hide_index=True)
     outside = [one.what for one in rows if not one.inside]
     words = f"outside in {', '.join(outside)}" if outside else "inside in everything"
     figure = parity.coverage(known.points, shown.calibration.measured, own_kind(scene).look)
@@ -249,34 +221,14 @@ def others(shown: Card | None, known: Operating | None) -> None:
     if shown is None or known is None:
         return
     st.subheader("Does a shipped calibration cover this design?", anchor=False)
-    outside = {
-        name: [side.what for side in sides(one, known) if not side.inside] for name, one in shown.shipped.items()
-    }
-    st.dataframe(
-        {
-            "Calibration": list(outside),
-            "Covers": ["no" if said else "yes" for said in outside.values()],
-            "Outside in": [", ".join(said) for said in outside.values()],
-            "Engine": [one.engine for one in shown.shipped.values()],
-        },
-        hide_index=True,
-    )
+    st.dataframe(covers_table(shown.shipped, known), hide_index=True)
 
 
 def learnt(of: Card) -> None:
     """Efficiencies, and what the physics left over."""
     st.subheader("What was learnt", anchor=False)
-    rows = of.learnt
     st.dataframe(
-        {
-            "Efficiency": [one.name for one in rows],
-            "Prior": [f"{one.prior:.3g}" for one in rows],
-            "Fitted": [f"{one.fitted:.3g}" for one in rows],
-            "95 % interval": [
-                "-" if one.low is None or one.high is None else f"{one.low:.3g} to {one.high:.3g}" for one in rows
-            ],
-            "Learnt, %": [f"{100 * one.share:.0f}" if one.share else "-" for one in rows],
-        },
+        learnt_table(of.learnt),
         hide_index=True,
         column_config={
             "Efficiency": st.column_config.TextColumn(

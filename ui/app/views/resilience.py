@@ -1,18 +1,16 @@
 """Resilience: what drills and stresses do to the fleet when nobody touches it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import streamlit as st
 
 from sim import catalog
 from sim.errors import InputError
-from sim.stats import Interval
 from sim.study.drills import CALM, NAMES, Drilled, drilled
-from sim.study.evaluation import Evaluation
-from sim.study.flexibility import Flexibility, Kept, judge
-from sim.study.stress import Stress
-from ui.app import charts, numbers, outages
+from sim.study.flexibility import Flexibility
+from ui.app import charts, numbers, outages, spotmap
 from ui.app.designs import design, own_kind
+from ui.app.drilling import COLUMNS, available, count, keeps, line, recovery, spent, verdict
 from ui.app.frame import ask, current, live, note_hull, problem, progress
 from ui.app.jobs import Answer, task
 from ui.app.scene import Scene
@@ -40,7 +38,7 @@ ENDS = {"lost_requests": "Lost", "shed_requests": "Shed", "timed_out_requests": 
 def main() -> None:
     """Draw the page: the chosen drill first, the others and the stresses as they come."""
     scene = current()
-    chosen, second = choices(scene)
+    chosen, second, mapped = choices(scene)
 
     def draw() -> bool:
         passes = [True, False] if scene.replications > 1 else [False]
@@ -67,14 +65,15 @@ def main() -> None:
         if known:
             every(scene, [known[name] for name in (CALM, *NAMES) if name in known])
         flexible(scene, weighed)
-        return progress([*answers, *weighed], "simulations")
+        cells = spot_map(scene, passes) if mapped else []
+        return progress([*answers, *weighed, *cells], "simulations")
 
     live(draw)
 
 
-def choices(scene: Scene) -> tuple[str, str | None]:
-    """The drill to look at, and the model with which the fleet is restarted."""
-    with st.container(horizontal=True):
+def choices(scene: Scene) -> tuple[str, str | None, bool]:
+    """The drill to look at, the model with which the fleet is restarted, and whether the spot map is wanted."""
+    with st.container(horizontal=True, vertical_alignment="bottom"):
         chosen = st.selectbox(
             "Drill",
             [*NAMES, CALM],
@@ -95,7 +94,8 @@ def choices(scene: Scene) -> tuple[str, str | None]:
             help=WORDS["second_model"],
             width=280,
         )
-    return chosen, None if second == NONE else second
+        mapped = st.toggle("Spot map", key="resilience_map", bind="query-params", help=WORDS["spot_map"])
+    return chosen, None if second == NONE else second, mapped
 
 
 def latest(wanted: Sequence[tuple[str, bool]], answers: Sequence[Answer]) -> dict[str, Drilled]:
@@ -127,27 +127,6 @@ def drill(scene: Scene, one: Drilled, calm: Drilled | None) -> None:
     )
 
 
-def verdict(one: Drilled) -> str:
-    """When the fleet served as well as before."""
-    minutes = one.longest
-    if not minutes:
-        return "nothing to recover from"
-    lost = sum(each is None for each in minutes)
-    if lost:
-        of = "" if lost == len(minutes) else f" in {lost} of {len(minutes)} replications"
-        return f"did not recover while the traffic lasted{of}"
-    if not any(minutes):
-        return "not felt"
-    return f"recovered in {numbers.plus_minus(one.recovery, 1)} minutes"
-
-
-def recovery(one: Drilled) -> str:
-    """The same in a word."""
-    if None in one.longest:
-        return "did not recover"
-    return numbers.plus_minus(one.recovery, 1)
-
-
 def cards(scene: Scene, one: Drilled, calm: Drilled | None) -> None:
     """Goodput kept, recovery, requests and availability."""
     assert one.evaluation is not None
@@ -168,35 +147,9 @@ def cards(scene: Scene, one: Drilled, calm: Drilled | None) -> None:
     if needed is None:
         st.caption("The SLO states no availability (slo.availability), so there is no error budget to spend.")
     else:
-        verdict = one.evaluation.summary["availability_verdict"]
-        words = {"met": "is met", "missed": "is missed", "undecided": "may or may not be met", None: "is met"}[verdict]
+        judged = one.evaluation.summary["availability_verdict"]
+        words = {"met": "is met", "missed": "is missed", "undecided": "may or may not be met", None: "is met"}[judged]
         st.caption(f"{needed:g} % of the requests must be answered (slo.availability): this {words}.")
-
-
-def keeps(calm: Drilled | None, of: Sequence[Drilled]) -> list[Kept]:
-    """Share of the calm run's goodput that is kept, of drills with as many replications."""
-    if calm is None or calm.evaluation is None:
-        return []
-    if any(one.evaluation is None or len(one.outages) != len(calm.outages) for one in of):
-        return []
-    pairs = [(Stress(one.name, one.evaluation.design), one.evaluation) for one in of if one.evaluation is not None]
-    return list(judge(calm.evaluation, pairs).kept)
-
-
-def count(one: Evaluation, key: str) -> str:
-    """Requests a replication."""
-    value = numbers.value(one, key)
-    return numbers.plus_minus(value, 0 if value.mean >= 10 else 1) if value.mean else "0"
-
-
-def available(one: Evaluation) -> Interval:
-    """Share of requests that were answered; the summary leaves it out where every one was."""
-    return numbers.value(one, "availability") if "availability" in one.summary["values"] else Interval(1.0, 1.0, 1.0, 1)
-
-
-def spent(one: Evaluation) -> Interval:
-    """Share of the error budget."""
-    return numbers.value(one, "error_budget_used")
 
 
 def alt_of_time(one: Drilled) -> str:
@@ -234,35 +187,6 @@ def every(scene: Scene, of: Sequence[Drilled]) -> None:
             st.caption(f"{one.name.capitalize()} does not apply: {plain(one.why_not)}")
 
 
-COLUMNS = {
-    "Goodput kept, %": "goodput_kept",
-    "Minutes to recover": "recovery_drill",
-    "Lost": "lost_requests",
-    "Retried": "retried_requests",
-    "Shed": "shed_requests",
-    "Timed out": "timed_out_requests",
-    "Availability, %": "availability",
-    "Error budget used, %": "error_budget",
-}
-
-
-def line(one: Drilled, calm: Drilled | None) -> Mapping[str, str]:
-    """A row of the table."""
-    if one.evaluation is None:
-        return dict.fromkeys(COLUMNS, numbers.NOTHING)
-    share = keeps(calm, [one])
-    return {
-        "Goodput kept, %": numbers.plus_minus(share[0].share.scaled(100), 1) if share else numbers.NOTHING,
-        "Minutes to recover": recovery(one),
-        "Lost": count(one.evaluation, "lost_requests"),
-        "Retried": count(one.evaluation, "retried_requests"),
-        "Shed": count(one.evaluation, "shed_requests"),
-        "Timed out": count(one.evaluation, "timed_out_requests"),
-        "Availability, %": numbers.plus_minus(available(one.evaluation).scaled(100), 2),
-        "Error budget used, %": numbers.plus_minus(spent(one.evaluation).scaled(100), 0),
-    }
-
-
 def flexible(scene: Scene, weighed: Sequence[Answer]) -> None:
     """Flexibility, stress by stress."""
     st.subheader("Flexibility, stress by stress", anchor=False)
@@ -288,6 +212,30 @@ def flexible(scene: Scene, weighed: Sequence[Answer]) -> None:
     for one in found.kept:
         if one.remark:
             st.caption(f"{one.stress.capitalize()}: {plain(one.remark)}")
+
+
+def spot_map(scene: Scene, passes: Sequence[bool]) -> list[Answer]:
+    """Goodput and cost over the share of spot nodes and how long these live; returns the answers it waits for."""
+    st.subheader("Spot share against interruptions", anchor=False)
+    try:
+        asked = {coarse: ask(f"map {coarse}", spotmap.tasks(scene, coarse=coarse)) for coarse in passes}
+    except InputError as error:
+        problem(str(error))
+        return []
+    answers = [one for part in asked.values() for one in part]
+    failed = next((one.problem for one in answers if one.state == "failed"), "")
+    if failed:
+        problem(failed)
+    known = spotmap.known(*asked.values())
+    if not known:
+        st.caption("The first simulations of the map are running.")
+        return answers
+    charts.show(spotmap.figure(known), spotmap.in_words(known), "resilience_map_chart")
+    st.caption(
+        f"{len(known)} of {len(spotmap.CELLS)} cells, each a simulation of the scenario with so many of its replicas "
+        "on spot nodes, none to spare. White lines: USD an hour. Hover for intervals."
+    )
+    return answers
 
 
 main()
