@@ -135,7 +135,7 @@ def _minutes_in_sight(one: Drilled) -> float:
 def kept(rows: Sequence[Kept], look: Look) -> Figure:
     """Share of goodput kept under each stress that applies, with its interval."""
     there = [one for one in rows if one.applies]
-    figure = charts.figure("Goodput kept without a human edit, %", "", height=110 + 34 * len(there))
+    figure = charts.figure("Goodput kept, %", "", height=110 + 34 * len(there))
     shares = [one.share.scaled(100) for one in there]
     figure.add_bar(
         x=[one.mean for one in shares],

@@ -17,6 +17,10 @@ SHARES = (0, 25, 50, 75, 100)
 LIVES = {0.25: "15 min", 1.0: "1 h", 4.0: "4 h", 24.0: "1 day", 168.0: "1 week"}
 """Mean life of a spot node in hours. GCP's A100 of 2021 lived some 10 h, AWS's most interrupted types some months."""
 
+SCALE = [[0, "#6C7FB5"], [1, "#FDE737"]]
+"""Blue to yellow, which the colour-blind tell apart; light enough for what is written on it."""
+INK = "#10161D"
+
 Cell = tuple[int, float]
 """Share and life."""
 CELLS: tuple[Cell, ...] = tuple((share, life) for life in LIVES for share in SHARES)
@@ -58,7 +62,7 @@ def figure(of: Mapping[Cell, Evaluation]) -> Figure:
         z=goodput,
         zmin=0,
         zmax=100,
-        colorscale="Cividis",
+        colorscale=SCALE,
         colorbar={"title": {"text": "Within<br>the SLO, %"}, "thickness": 12},
         name="goodput",
         text=[[_hover(of, (share, life)) for share in SHARES] for life in LIVES],
@@ -72,9 +76,9 @@ def figure(of: Mapping[Cell, Evaluation]) -> Figure:
             x=list(SHARES),
             y=list(range(len(LIVES))),
             z=dollars,
-            contours={"coloring": "none", "showlabels": True, "labelfont": {"size": 12, "color": "#FFFFFF"}},
-            line={"color": "#FFFFFF", "width": 1.5},
-            ncontours=5,
+            contours={"coloring": "none", "showlabels": True, "labelfont": {"size": 12, "color": INK}},
+            line={"color": INK, "width": 1.2},
+            ncontours=4,
             showscale=False,
             hoverinfo="skip",
             name="USD an hour",

@@ -233,7 +233,7 @@ def spot_map(scene: Scene, passes: Sequence[bool]) -> list[Answer]:
     charts.show(spotmap.figure(known), spotmap.in_words(known), "resilience_map_chart")
     st.caption(
         f"{len(known)} of {len(spotmap.CELLS)} cells, each a simulation of the scenario with so many of its replicas "
-        "on spot nodes, none to spare. White lines: USD an hour. Hover for intervals."
+        "on spot nodes, none to spare. Lines: USD an hour. Hover for intervals."
     )
     return answers
 
