@@ -44,14 +44,16 @@ class Batch:
         first, self.done = self.done, max(self.done, int(np.searchsorted(self.ends, before)))
         return first, self.done
 
-    def leave(self, rows: Rows) -> None:
-        """Some rows are served no more; their seats stay as padding."""
-        stays = ~np.isin(self.live, rows)
+    def leave(self, row: int) -> None:
+        """A row is served no more; its seat stays as padding."""
+        stays = self.live != row
         self.live, self._outputs = self.live[stays], self._outputs[stays]
 
-    def complete(self) -> Rows:
-        """Rows that have all their tokens."""
-        return self.live[: int(np.searchsorted(self._outputs, self.produced, side="right"))]
+    def leave_complete(self) -> Rows:
+        """The same of the rows that have all their tokens, which are returned."""
+        count = int(np.searchsorted(self._outputs, self.produced, side="right"))
+        complete, self.live, self._outputs = self.live[:count], self.live[count:], self._outputs[count:]
+        return complete
 
     def over(self, now: int) -> bool:
         """Whether nobody is left and no step is under way."""

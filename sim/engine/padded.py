@@ -90,16 +90,15 @@ class PaddedEngines(Engines):
         r = int(self._tries["replica"][row])
         self._account(r, now)
         self._progress(r, now)
-        gone = np.array([row], np.int64)
         batch = self._batches[r]
         if self._tries["status"][row] == RUNNING:
             assert batch is not None
-            batch.leave(gone)
+            batch.leave(row)
         else:
             self._queues[r].remove(row)
             kept = ([one for one in batch if one != row] for batch in self._ready[r])
             self._ready[r] = deque(batch for batch in kept if batch)
-        self._leave(r, gone, GONE, now)
+        self._leave(r, np.array([row], np.int64), GONE, now)
         self._reschedule(r, now)
         return True
 
@@ -163,8 +162,7 @@ class PaddedEngines(Engines):
         self._progress(r, now + 1)
         batch = self._batches[r]
         if batch is not None:
-            complete = batch.complete()
-            batch.leave(complete)
+            complete = batch.leave_complete()
             self._leave(r, complete, FINISHED, now)
             self._ended += [int(row) for row in complete if self._tries["watched"][row]]
             if batch.over(now):
@@ -205,6 +203,8 @@ class PaddedEngines(Engines):
             self._replicas[r]["free_blocks"] += batch.blocks
 
     def _leave(self, r: int, rows: Rows, status: int, now: int) -> None:
+        if not len(rows):
+            return
         requests, replica = self._tries, self._replicas[r]
         running = int(np.count_nonzero(requests["status"][rows] == RUNNING))
         replica["running"] -= running
