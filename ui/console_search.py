@@ -11,8 +11,10 @@ from rich.console import Console
 from rich.text import Text
 
 from sim.stats import Interval
+from sim.study.assess import FLEXIBILITY
 from sim.study.found import Found
 from sim.study.search import RESULTS, Prepared
+from sim.study.trials import Tried
 from sim.study.triangle import COST, Answer, Verdict
 from sim.study.variations import short_keys
 from ui.page import heading, paragraph
@@ -24,7 +26,7 @@ _WORDS: Mapping[str, tuple[str, float, int]] = {
     "interactivity": ("tok/s/user", 1, 1),
     COST: ("$/1k good", 1, 3),
     "usd_per_hour": ("$/h", 1, 2),
-    "flexibility": ("kept %", 100, 1),
+    FLEXIBILITY: ("kept %", 100, 1),
     "good_share": ("good %", 100, 1),
 }
 """By objective: a short name, what the number is multiplied by, digits."""
@@ -93,7 +95,8 @@ def _three_ways(prepared: Prepared, found: Found) -> str:
     if answer.design is None:
         return "No: no design that keeps the SLO has all three numbers."
     nearest = next(index for index, one in enumerate(found.tried) if str(one.number) == answer.design)
-    return answer_sentence(answer, f"Design {answer.design} ({_label(prepared, found, nearest)})")
+    label = "" if found.frontier[nearest] else f" ({_label(prepared, found, nearest)})"
+    return answer_sentence(answer, f"Design {answer.design}{label}")
 
 
 def _table(page: Text, prepared: Prepared, found: Found, rows: Sequence[int]) -> None:
@@ -104,6 +107,9 @@ def _table(page: Text, prepared: Prepared, found: Found, rows: Sequence[int]) ->
     rows = [same[0] for same in equal.values()]
     names = [_WORDS.get(key, (key, 1, 2))[0] for key in objectives]
     cells = [[_number(found.interval(row, key), key) for key in objectives] for row in rows[:ROWS]]
+    if FLEXIBILITY in objectives:
+        names.append("min to recover")
+        cells = [[*numbers, _minutes(found.tried[row])] for row, numbers in zip(rows, cells, strict=False)]
     widths = [max(len(cell) for cell in column) + 2 for column in zip(names, *cells, strict=True)]
     header = "".join(f"{name:>{width}}" for name, width in zip(names, widths, strict=True))
     page.append(f"  {'no.':>4}{header}  design\n", "dim")
@@ -113,6 +119,16 @@ def _table(page: Text, prepared: Prepared, found: Found, rows: Sequence[int]) ->
         page.append(f"  {found.tried[row].number:>4}{told}  {_label(prepared, found, row)}{others}\n")
     if len(rows) > ROWS:
         page.append(f"  and {len(rows) - ROWS} more\n", "dim")
+    if any(value.half_width is not None for value in (found.interval(row, key) for row in rows for key in objectives)):
+        page.append("  ±: 95 % interval of the mean over the replications\n", "dim")
+
+
+def _minutes(one: Tried) -> str:
+    """The longest time that it took to be as good as before."""
+    if one.told is None or one.told.get("not_recovered"):
+        return "not in time"
+    minutes = one.told.get("minutes_to_recover")
+    return "-" if minutes is None else f"{minutes:.1f}"
 
 
 def _near(page: Text, prepared: Prepared, found: Found) -> None:

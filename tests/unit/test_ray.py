@@ -43,24 +43,32 @@ def free_port():
         return server.getsockname()[1]
 
 
+def until_it_stands(ray):
+    """Return None, or what it said if it gave up."""
+    said = []
+    for line in ray.stdout:
+        said.append(line)
+        if "--block" in line:  # "This command will now block forever until terminated by a signal."
+            return None
+    return "".join(said)
+
+
 @pytest.fixture(scope="module")
 def cluster(token):
-    """The address of a cluster."""
-    address = f"127.0.0.1:{free_port()}"
+    """The address of a cluster. Ray gives its node half a minute, on a busy machine too little: three attempts."""
     command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--num-cpus=2"]
-    command += [f"--port={address.split(':')[1]}", "--node-ip-address=127.0.0.1", "--include-dashboard=false"]
-    command += ["--disable-usage-stats", "--object-store-memory=80000000"]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as ray:
-        said = []
-        for line in ray.stdout:
-            said.append(line)
-            if "--block" in line:  # "This command will now block forever until terminated by a signal."
-                break
-        else:
-            raise AssertionError("".join(said))
-        yield address
-        ray.terminate()
+    command += ["--node-ip-address=127.0.0.1", "--include-dashboard=false", "--disable-usage-stats"]
+    command += ["--object-store-memory=80000000"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    for _ in range(3):
+        port = free_port()
+        with subprocess.Popen([*command, f"--port={port}"], env=os.environ | {"PYTHONPATH": str(ROOT)}, **pipes) as ray:
+            said = until_it_stands(ray)
+            if said is None:
+                yield f"127.0.0.1:{port}"
+                ray.terminate()
+                return
+    raise AssertionError(said)
 
 
 def together(folder):
