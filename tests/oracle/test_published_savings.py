@@ -6,6 +6,9 @@ the quartiles of p5.48xlarge's spot discounts over its zones, and how long a spo
 node each and are never busy, so what differs is the bill. Assumed: SkyServe's fleet has two replicas more than needed
 in three zones, SpotServe's none, in one zone and with 30 s of notice; on-demand replicas stand in for what is missing.
 In one zone all four nodes may go at once: then one request in a hundred is lost before the others have started.
+
+The ends show that such set-ups exist, not that every sensible one holds the number: SkyServe's with one replica more
+than needed saves 46 to 65 %, SpotServe's in three zones from 56 % on, because nothing has to stand idle there.
 """
 
 import pytest
