@@ -55,7 +55,7 @@ def main() -> None:
         st.caption("Change the scenario on the left, or choose another one.")
         return
     if st.session_state.get("scene") is None or st.session_state["scene"].sha256 != scene.sha256:
-        st.session_state["waits"] = True
+        st.session_state["every"] = frame.EVERY_S
     st.session_state["scene"] = scene
     frame.strip(scene, link(scene))
     page.run()

@@ -1,6 +1,7 @@
 """The scenario bar: widgets whose values stand in the URL, and the scenario that they make."""
 
 from dataclasses import asdict, replace
+from functools import cache
 from pathlib import Path
 from typing import TypeVar, get_args
 from urllib.parse import parse_qsl
@@ -54,11 +55,14 @@ def scenario_bar() -> Scene:
 
 
 def _presets() -> list[str]:
+    return [*_shipped(), OPENED] if _code() else list(_shipped())
+
+
+@cache
+def _shipped() -> tuple[str, ...]:
     names = [DEFAULT, *(name for name in scenario_names() if name != DEFAULT)]
-    found = []
-    for name in names:
-        found += [name, *(f"{name}/{variant}" for variant in load(shipped_scenario(name)).variants)]
-    return [*found, OPENED] if _code() else found
+    variants = {name: load(shipped_scenario(name)).variants for name in names}
+    return tuple(one for name in names for one in (name, *(f"{name}/{variant}" for variant in variants[name])))
 
 
 def _base(name: str, code: str = "", named: str = "") -> tuple[Data, Path | None]:

@@ -15,7 +15,7 @@ from ui.app.words import WORDS, plain
 from ui.vllm_serve import serve_command
 
 EVERY_S = 0.5
-"""How often a page that waits looks for answers."""
+"""How often a page that waits looks for answers; less often where many wait, since drawing takes the server's time."""
 MOST_PINS = 4
 
 
@@ -49,13 +49,13 @@ def live(draw: Callable[[], bool]) -> None:
     Args:
         draw: draws, and returns whether it still waits for answers.
     """
-    waits = st.session_state.get("waits", True)
+    every = st.session_state.get("every", EVERY_S)
 
-    @st.fragment(run_every=EVERY_S if waits and not cancelled() else None)
+    @st.fragment(run_every=None if cancelled() else every)
     def part() -> None:
-        still = draw()
-        if still != st.session_state.get("waits", True):
-            st.session_state["waits"] = still
+        wished = EVERY_S * (1 + workshop().waiting() // 3) if draw() else None
+        if wished != st.session_state.get("every", EVERY_S):
+            st.session_state["every"] = wished
             st.rerun()
 
     part()
@@ -86,7 +86,7 @@ def _cancel() -> None:
 
 def _go_on() -> None:
     st.session_state["cancelled"] = None
-    st.session_state["waits"] = True
+    st.session_state["every"] = EVERY_S
 
 
 def problem(words: str) -> None:

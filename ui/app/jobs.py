@@ -123,6 +123,11 @@ class Workshop:
             self._lock.notify_all()
             return [self._answer(task) for task in tasks]
 
+    def waiting(self) -> int:
+        """Sessions that have not got all their answers."""
+        with self._lock:
+            return sum(next(self._open(session), None) is not None for session in self._wanted)
+
     def _answer(self, task: Task) -> Answer:
         if task.key in self._answers:
             self._answers.move_to_end(task.key)
