@@ -40,7 +40,7 @@ def _said(app):
 
 
 def test_a_design_like_those_measured(page):
-    assert page.header[0].value == f"Step times rest on {NAME}"
+    assert page.header[0].value.replace("\\", "") == f"Step times rest on {NAME}"
     assert "lie within what was measured" in _said(page)
     assert not page.warning
 
@@ -130,7 +130,7 @@ def test_physics_alone_is_warned_of_and_a_measured_one_is_named():
 
 def test_outside_is_said_in_the_simulators_own_words():
     app = opened(SCENARIO, gpu="a100-sxm-80gb")
-    assert app.header[0].value == f"Step times rest on {NAME}, outside what it was measured with"
+    assert app.header[0].value.replace("\\", "") == f"Step times rest on {NAME}, outside what it was measured with"
     assert "was not measured with GPU a100-sxm-80gb" in app.warning[0].value.replace("\\", "")
     table = app.dataframe[1].value.set_index("Of")
     assert list(table.index[table["Inside"] == "no"]) == ["GPU"]
@@ -156,6 +156,12 @@ def test_the_app_and_the_simulator_agree_on_what_is_outside(tmp_path):
         outside = [side.what for side in sides(card(design, NAME).calibration, known) if not side.inside]
         assert outside == ([what] if what else [])
         assert len(warned) == len(outside), warned
+
+
+def test_a_calibration_that_is_not_there_is_a_sentence():
+    app = opened(SCENARIO | {"step_time": {"kind": "calibrated", "calibration": "**mine**"}})
+    assert "neither a file nor shipped" in app.error[0].value
+    assert app.header[0].value == r"Step times rest on \*\*mine\*\*"
 
 
 def test_residuals_of_another_calibration_by_link():

@@ -95,7 +95,7 @@ def headline(scene: Scene, known: Operating | None, shown: Card | None) -> None:
     warned = [one for one in known.evaluation.summary["warnings"] if "measured" in one] if known is not None else []
     if mine is not None:
         outside = ", outside what it was measured with" if warned else ""
-        st.header(f"Step times rest on {mine}{outside}", anchor=False)
+        st.header(f"Step times rest on {plain(mine)}{outside}", anchor=False)
     elif step_time.kind in {"roofline", "split"}:
         st.header("Step times rest on physics alone", anchor=False)
         st.warning(

@@ -31,9 +31,10 @@ def main() -> None:
         known = latest(all_, *answers)
         told_by = [(one, known[one.letter]) for one in all_ if one.letter in known]
         headline(all_, told_by)
-        for one, answer in zip(all_, answers[-1] or answers[0], strict=True):
-            if answer.state == "failed":
-                problem(f"{one.name} cannot be simulated. {answer.problem}")
+        for one, *each in zip(all_, *(part for part in answers if part), strict=True):
+            failed = next((answer.problem for answer in each if answer.state == "failed"), "")
+            if failed:
+                problem(f"{one.name} cannot be simulated. {failed}")
         if told_by:
             side_by_side(told_by)
         what_differs(all_)
