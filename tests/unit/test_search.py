@@ -1,6 +1,7 @@
 """Searches: the file, what is tried and kept, what happens when one is killed; against enumeration by hand."""
 
 import json
+import re
 import sys
 
 import jsonschema
@@ -18,6 +19,7 @@ from sim.study.search import prepare, run
 from sim.study.space import Space, find_search, read_search, schema_json, search_names
 from tests.unit.study_cases import design
 from ui.cli import main
+from ui.console_search import render
 
 PAIR = {"interactivity": "maximise", "usd_per_1k_good_requests": "minimise"}
 SPACE = {
@@ -151,6 +153,11 @@ def test_in_processes_with_flexibility(tmp_path):
     by_replicas = [share for _, share in sorted(zip([one.point[0] for one in found.tried], kept, strict=True))]
     assert by_replicas == sorted(by_replicas), "more replicas keep more"
     assert found.triangle.answer(10.0).verdict == "yes"
+    page = render(case, found, tmp_path / "out").plain
+    assert re.search(r"kept % +min to recover +design\n", page)
+    assert re.search(
+        r"One design within .*\n +(Yes|No|The replications do not decide it)\. Design \d comes nearest", page
+    )
     assert go(case, tmp_path / "out")[1] == []
 
 
@@ -191,6 +198,8 @@ def test_the_command(tmp_path, capsys):
     said = capsys.readouterr().out
     assert said.startswith("6 designs tried of 6: ")
     assert "Within 10 % of the best cost" in said
+    assert "±: 95 % interval of the mean over the replications" in said
+    assert "min to recover" not in said
     assert main([*where, "--trials", "6", "--json", "-"]) == 0
     data = json.loads(capsys.readouterr().out)
     assert data["tried"] == 6
