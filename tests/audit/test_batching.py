@@ -3,7 +3,7 @@
 import pytest
 
 from sim.audit.answer import Question, answer
-from sim.audit.claims._batcher import forgotten
+from sim.audit.claims._pseudo_code import forgotten
 from sim.audit.claims.batching import timer_wait
 from sim.audit.evidence import Evidence
 from sim.audit.verdict import Verdict

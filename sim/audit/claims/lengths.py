@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 
 from sim.audit.claim import Span, Words
-from sim.audit.claims.batching import percent
+from sim.audit.claims._light import R1
+from sim.audit.claims._padding import percent
 from sim.audit.claims.readings import context, less_than, other, own, saturated, within
 from sim.audit.evidence import Curve, Evidence, Figure
 from sim.audit.influence import Answerer
@@ -118,6 +119,15 @@ def c11(lab: Lab, x: Mapping[str, float]) -> Evidence:
                 _loss(lab, 0.05, alone, variant="padded"),
                 "%",
             ),
+            context(
+                "r1",
+                "requests/s that DeepSeek-R1 on eight H200s loses, one token",
+                "DeepSeek-R1（八张 H200）损失的每秒请求数（1 个 token）",
+                less_than(
+                    _mixed(lab, x["long"], alone, None, R1), _mixed(lab, 0.0, alone, None, R1), "request_throughput"
+                ),
+                "%",
+            ),
         ),
         Figure(
             Words(en="Requests a second lost to long prompts", zh="长提示造成的每秒请求数损失"),
@@ -148,7 +158,7 @@ def _loss(
     return less_than(_mixed(lab, long, answer, variant), _mixed(lab, 0.0, answer, variant), key)
 
 
-def _mixed(lab: Lab, long: float, answer: float, variant: str | None) -> Evaluation:
+def _mixed(lab: Lab, long: float, answer: float, variant: str | None, model: tuple[str, ...] = ()) -> Evaluation:
     """Short prompts and a share of long ones, always busy, with answers of so many tokens on average."""
     mean = max(round(answer), 1)
     output = f"{{kind: lognormal, mean_tokens: {mean}, std_tokens: {mean / 2}, max_tokens: {4 * mean}}}"
@@ -160,6 +170,7 @@ def _mixed(lab: Lab, long: float, answer: float, variant: str | None) -> Evaluat
         f"workload.classes.1.share={max(long, 1e-6)}",
         f"workload.lengths.output={output}",
         f"workload.classes.1.lengths.output={output}",
+        *model,
         variant=variant,
     )
 
