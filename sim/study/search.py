@@ -182,16 +182,22 @@ class _Work(Sequence[Task | None]):
 
     def _begin(self) -> tuple[int, Point] | None:
         """Begin the trial of a design that is not taken; None: all are."""
-        tried = self._store.tried()
-        taken = {one.point for one in tried} | set(self._store.open()) | self._broken
         if self._prepared.search.sampler != "surrogate":
+            taken = self._taken()
             for _ in range(_VAIN):
                 number, point = self._store.begin(None)
                 if point not in taken:
                     return number, point
                 self._store.drop(number)
-        proposed = self._proposer.propose(tried, taken)
-        return None if proposed is None else self._store.begin(proposed)
+        while (proposed := self._proposer.propose(self._store.tried(), self._taken())) is not None:
+            number, point = self._store.begin(proposed)
+            if not self._store.contested(number):
+                return number, point
+            self._store.drop(number)
+        return None
+
+    def _taken(self) -> set[Point]:
+        return {one.point for one in self._store.tried()} | set(self._store.open()) | self._broken
 
     def _known(self, key: str, task: Task) -> dict[str, Any] | None:
         """What the design came to where another one is the same scenario, or where its numbers are kept."""

@@ -88,8 +88,7 @@ class Trials:
 
     def open(self) -> list[Point]:
         """Return the designs that are being tried now, here or on other machines."""
-        dead = datetime.now() - ABANDONED
-        return [self._point(one) for one in self._of("RUNNING") if one.datetime_start and one.datetime_start > dead]
+        return [self._point(one) for one in self._alive()]
 
     def begin(self, point: Point | None) -> tuple[int, Point]:
         """Begin a trial of a design, None: of what Optuna's sampler suggests; return its number and its design."""
@@ -100,6 +99,12 @@ class Trials:
         trial = self._study.ask(self._distributions)
         self._begun[trial.number] = trial
         return trial.number, self._point(trial)
+
+    def contested(self, number: int) -> bool:
+        """Whether another has begun the same design just before: two that think at the same time think the same."""
+        point = self._point(self._begun[number])
+        others = [*self._alive(), *self._of("COMPLETE", "PRUNED")]
+        return any(one.number < number and self._point(one) == point for one in others)
 
     def drop(self, number: int) -> None:
         """Leave a trial: it comes to nothing."""
@@ -122,6 +127,10 @@ class Trials:
             self._study.tell(trial, state=states.PRUNED)
         else:
             self._study.tell(trial, [value for value in values if value is not None])
+
+    def _alive(self) -> Sequence["FrozenTrial"]:
+        dead = datetime.now() - ABANDONED
+        return [one for one in self._of("RUNNING") if one.datetime_start and one.datetime_start > dead]
 
     def _of(self, *states: str) -> Sequence["FrozenTrial"]:
         wanted = tuple(self._optuna.trial.TrialState[state] for state in states)

@@ -32,7 +32,7 @@ def kept(folder, out):
 
 
 def test_two_processes_share_the_work_and_one_is_killed_and_comes_back(tmp_path):
-    case = study(tmp_path, space=LARGER, trials=24)
+    case = study(tmp_path, space=LARGER, trials=16)
     storage = f"sqlite:///{tmp_path / 'shared.db'}"
     going, killed = (begin(tmp_path, out, "--storage", storage) for out in ("going", "killed"))
     while len(kept(tmp_path, "killed")) < 2:
@@ -45,13 +45,13 @@ def test_two_processes_share_the_work_and_one_is_killed_and_comes_back(tmp_path)
     for process in (going, again):
         out, err = process.communicate(timeout=300)
         assert process.returncode == 0, err
-        assert re.match("2[234] designs tried of 24: ", out), "all but what the other is at, and what was killed"
+        assert re.match("1[5-7] designs tried of 24: ", out), "but for what the other is at"
     both = kept(tmp_path, "going") & kept(tmp_path, "killed")
-    assert len(both) <= 3, "they hardly ever simulate the same design"
+    assert len(both) <= 1, "they hardly ever simulate the same design"
     assert kept(tmp_path, "going") - both, "both have worked"
     found, simulated = go(case, tmp_path / "going", storage=storage)
-    assert len(simulated) <= 1, "what the killed one was at is open for an hour, then it is tried again"
-    assert len(found.tried) in (23, 24)
+    assert len(simulated) <= 1
+    assert len(found.tried) in (16, 17)
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
