@@ -7,7 +7,7 @@ import yaml
 
 from tests.ui import looks
 from tests.ui.app import SMALL
-from tests.ui.browser import SIZES, open_tab, scrolls_sideways, small
+from tests.ui.browser import SIZES, open_tab, scrolls_sideways, small, unlike_golden
 from ui.app import whatif
 
 FIRE = yaml.safe_load(SMALL)
@@ -31,10 +31,13 @@ PATHS = {
 def test_looks_as_it_should(chromium, server, page, width, height):
     with open_tab(chromium, f"{server}/{PATHS[page]}", width=width, height=height) as tab:
         tab.settle()
+        unlike = []
         for scheme in ("light", "dark"):
             tab.page.emulate_media(color_scheme=scheme)
             assert looks.wrong(tab.page) == []
             assert not scrolls_sideways(tab.page)
+            unlike += unlike_golden(tab, f"{page}-{width}-{scheme}")
+        assert unlike == []
 
 
 def test_a_link_restores_the_drill(chromium, server):
