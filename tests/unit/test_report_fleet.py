@@ -160,7 +160,7 @@ BROKEN = [
     ({"request": (0, 8)}, "one of a request"),
     ({"request": (2, 5)}, "has a try"),
     ({"request": (3, 7)}, "any other has none"),
-    ({"ending": (0, 9)}, "one ending"),
+    ({"ending": (0, 10)}, "one ending"),
     ({"sent_ns": (0, 1)}, "first try"),
     ({"ending": (1, Ending.ANSWERED)}, "one answered try"),
     ({"ending": (6, Ending.LOST)}, "one answered try"),

@@ -67,9 +67,9 @@ def c8(lab: Lab, x: Mapping[str, float]) -> Evidence:
             ),
             context(
                 "r1",
-                "the same of DeepSeek-R1 on eight H200s",
-                "DeepSeek-R1（八张 H200）的同一比例",
-                percent(value(lab.evaluate("batching", *settings, *R1), "hbm_unused")),
+                "the same of DeepSeek-R1 on eight H200s, at 0.9",
+                "DeepSeek-R1（八张 H200，利用率上限 0.9）的同一比例",
+                percent(value(lab.evaluate("batching", settings[0], *R1), "hbm_unused")),
                 "%",
             ),
         )
