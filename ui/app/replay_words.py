@@ -10,6 +10,7 @@ _ENDS = {
     "FAILED": "lost",
     "SHED": "shed",
     "TIMED_OUT": "given up by their clients",
+    "FORGOTTEN": "forgotten by the batcher",
     "IN_FLIGHT": "in flight at the end",
     "NOT_SENT": "not sent",
 }
