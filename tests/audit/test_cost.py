@@ -8,6 +8,29 @@ from sim.audit.verdict import Verdict
 from tests.audit.asked import ask, mean
 
 
+def test_none_is_near_the_best_of_all_and_some_are_good_enough() -> None:
+    found = ask("C1")
+    assert found.ruling.verdict == Verdict.UNSUPPORTED
+    assert [one.name for one in found.evidence.readings if one.holds] == ["gap"]
+    corners = [mean(found, name) for name in ("performance", "cost", "flexibility")]
+    assert mean(found, "gap") == pytest.approx(max(corners))
+    assert mean(found, "all_three") >= 1
+    assert ask("C1", within=50.0).ruling.verdict == Verdict.CONTRADICTED
+
+
+def test_fewer_fleets_to_choose_from_are_no_nearer() -> None:
+    few, more = ask("C1", fp8=0.0), ask("C1")
+    assert mean(few, "fleets") == 4  # bf16-* of scenarios/article/triangle.yaml, all within the SLO
+    assert mean(few, "all_three") < mean(more, "all_three")
+
+
+def test_spot_at_the_list_price_is_no_cheaper() -> None:
+    """The same fleets on both markets cost the same then, so the best in cost is where it was without Spot."""
+    dear, without = ask("C1", discount=0.0), ask("C1", spot=0.0)
+    assert mean(dear, "cost") == pytest.approx(mean(without, "cost"), rel=0.001)
+    assert mean(dear, "fleets") == mean(without, "fleets") + 3
+
+
 def test_the_end_is_cheap_and_the_start_is_unsupported() -> None:
     found = ask("C40")
     assert found.ruling.verdict == Verdict.UNSUPPORTED

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 
 from sim.audit.claim import Span, Words
+from sim.audit.claims._corners import c1
 from sim.audit.claims.readings import check, context, other, within
 from sim.audit.evidence import Curve, Evidence, Figure, Reading
 from sim.audit.influence import Answerer
@@ -177,4 +178,4 @@ def c44(_lab: Lab, x: Mapping[str, float]) -> Evidence:
     )
 
 
-ANSWERS: Mapping[str, Answerer] = {"C40": c40, "C44": c44}
+ANSWERS: Mapping[str, Answerer] = {"C1": c1, "C40": c40, "C44": c44}
