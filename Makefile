@@ -11,6 +11,8 @@ SHIPPED := $(shell find sim calibrate harness ui scenarios -type f ! -name '*.py
 demo: .venv/installed
 	.venv/bin/trilemma run quickstart
 
+# Tests run side by side already: threads of the linear algebra would only take turns.
+test test-full: export OPENBLAS_NUM_THREADS := 1
 test: LANE := not full
 test-full: LANE := full or not full
 test test-full: lint

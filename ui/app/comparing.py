@@ -33,7 +33,7 @@ class Measure:
 
     def of(self, one: Evaluation) -> Interval:
         """In the label's unit."""
-        return numbers.interval(intervals(one).get(self.key)).scaled(self.times)  # type: ignore[arg-type]
+        return numbers.interval(intervals(one).get(self.key)).scaled(self.times)
 
     def less(self, one: Evaluation, base: Evaluation) -> Interval:
         """One less base, paired by replication."""

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 
-from sim.audit.claim import Span
+from sim.audit.claim import Span, Words
 from sim.audit.claims._availability import c41
 from sim.audit.claims._nodes import drill, sustained_rate
 from sim.audit.claims.readings import context, other, own
-from sim.audit.evidence import Curve, Evidence, Figure, Words
+from sim.audit.evidence import Curve, Evidence, Figure
 from sim.audit.influence import Answerer
 from sim.audit.lab import Lab
 from sim.report.incidents import incidents
