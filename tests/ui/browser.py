@@ -14,11 +14,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit
 
+import pytest
 from PIL import Image, ImageChops
 
 from tests.ui.app import SMALL
@@ -155,6 +157,22 @@ def scrolls_sideways(page: "Page") -> bool:
         """() => [document.documentElement, document.querySelector('[data-testid=stMain]')]
             .some(one => one.scrollWidth > one.clientWidth + 1)"""
     )
+
+
+def agree(unlike: list[str]) -> None:
+    """Fail where pages look unlike their golden pictures; another browser or other fonts prove nothing, so skip then."""
+    made_with = GOLDEN / "browser.txt"
+    here = _browser()
+    if unlike and made_with.exists() and made_with.read_text().strip() != here:
+        pytest.skip(f"the golden pictures were made with {made_with.read_text().strip()}, here is {here}")
+    assert unlike == []
+
+
+def _browser() -> str:
+    version = subprocess.run([CHROMIUM, "--version"], capture_output=True, text=True, check=True).stdout
+    fonts = subprocess.run(["fc-list", ":", "family"], capture_output=True, text=True, check=False).stdout
+    digest = sha256("\n".join(sorted(fonts.splitlines())).encode()).hexdigest()
+    return f"{version.split(' built')[0].strip()}, fonts {digest[:8]}"
 
 
 def unlike_golden(tab: Tab, name: str) -> list[str]:

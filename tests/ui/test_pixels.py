@@ -3,7 +3,7 @@
 import pytest
 
 from tests.ui import looks
-from tests.ui.browser import SIZES, open_tab, scrolls_sideways, small, unlike_golden
+from tests.ui.browser import SIZES, agree, open_tab, scrolls_sideways, small, unlike_golden
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
@@ -18,4 +18,4 @@ def test_looks_as_it_should(chromium, server, page, width, height) -> None:
             assert looks.wrong(tab.page) == []
             assert not scrolls_sideways(tab.page)
             unlike += unlike_golden(tab, f"{page}-{width}-{scheme}")
-        assert unlike == []
+        agree(unlike)

@@ -7,7 +7,7 @@ import yaml
 
 from tests.ui import looks
 from tests.ui.app import SMALL
-from tests.ui.browser import SIZES, open_tab, scrolls_sideways, small, unlike_golden
+from tests.ui.browser import SIZES, agree, open_tab, scrolls_sideways, small, unlike_golden
 from ui.app import whatif
 
 FIRE = yaml.safe_load(SMALL)
@@ -37,7 +37,7 @@ def test_looks_as_it_should(chromium, server, page, width, height):
             assert looks.wrong(tab.page) == []
             assert not scrolls_sideways(tab.page)
             unlike += unlike_golden(tab, f"{page}-{width}-{scheme}")
-        assert unlike == []
+        agree(unlike)
 
 
 def test_a_link_restores_the_drill(chromium, server):
