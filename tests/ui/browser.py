@@ -160,7 +160,7 @@ def scrolls_sideways(page: "Page") -> bool:
 
 
 def agree(unlike: list[str]) -> None:
-    """Fail where pages look unlike their golden pictures; another browser or other fonts prove nothing, so skip then."""
+    """Fail where pages look unlike their golden pictures; skip where another browser or other fonts drew those."""
     made_with = GOLDEN / "browser.txt"
     here = _browser()
     if unlike and made_with.exists() and made_with.read_text().strip() != here:
