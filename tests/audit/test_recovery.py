@@ -36,8 +36,8 @@ def test_a_cascade_takes_a_long_outage_and_more_than_two_thirds_of_the_load() ->
     assert mean(found, "after") == 97.5
 
 
-def test_there_is_no_cascade_at_half_of_the_load() -> None:
-    found = ask("C13", load=45.0)
+def test_there_is_no_cascade_at_40_percent() -> None:
+    found = ask("C13", load=40.0)
     assert found.ruling.verdict == Verdict.CONTRADICTED
     assert not found.ruling.is_open
 

@@ -14,7 +14,7 @@ _NODE_HOURS, _ENGINE_HOURS = 2.0, 4.0
 _UNANSWERED = (Outcome.FAILED, Outcome.TIMED_OUT)
 
 
-def _simulate(seconds: float, replications: int, failures: list[dict]) -> tuple[Replication, ...]:
+def _simulate(seconds: float, replications: int, failures: list[dict[str, object]]) -> tuple[Replication, ...]:
     """Three nodes of one replica each, all used in turn; what is lost is replaced within a minute."""
     stages = {
         stage: {"kind": "fixed", "s": 2.0} for stage in ("provision", "boot", "image", "process", "compile", "warm")
@@ -40,7 +40,7 @@ def _failed(one: Replication) -> int:
     return int(np.isin(one.outcome, _UNANSWERED).sum())
 
 
-def _lost(failure: dict, at_s: float = 60) -> tuple[float, ...]:
+def _lost(failure: dict[str, object], at_s: float = 60) -> tuple[float, ...]:
     """Requests that one such failure costs."""
     drill = {"kind": "drill", "at_s": at_s, "index": 0, **failure}
     calm, struck = (_simulate(180, 20, failures) for failures in ([], [drill]))

@@ -15,16 +15,17 @@ REQUESTS_A_DAY = 1e6
 _RATE = REQUESTS_A_DAY / 86_400
 _GPUS = 8
 """Of a node."""
-_STRIKE_S, _AFTER_S = 30, 60
-_REPLACED_S, _BROKEN_S, _RESTARTED_S, _HUNG_S = 780, 460, 75, 600
+_STRIKE_S, _AFTER_S = 30, 30
+_REPLACED_S, _BROKEN_S, _RESTARTED_S, _HUNG_S = 780, 460, 75, 300
 """From a failure until another serves: a node, a GPU (noticed by the router alone), a process (C12), and a hang, which
 somebody has to see (assumed)."""
-_DARK_S = 60
-"""So much of the loss of a zone is simulated; while nothing serves, each further request is lost."""
+_CALM_S, _DARK_S = 300, 60
+"""Simulated without any event, and of the loss of a zone; while nothing serves, each further request is lost."""
 _NOTICE_S, _BOUGHT_S = 120, 312
 """AWS's notice, and from the end of it until a node that was asked for with the notice serves (432 s)."""
 _PROVISION_S = 20
 """Of a node, when the market has one (sim/catalog/startup.yaml)."""
+_TIMEOUT_S = 60
 _TRIES = "clients.retry.max_retries=5"
 
 _HOURS_A_DAY, _DAYS_A_MONTH, _DAYS_A_YEAR = 24.0, 365 / 12, 365.0
@@ -102,9 +103,7 @@ class _Fleet:
     def __init__(self, lab: Lab, x: Mapping[str, float]) -> None:
         self.nodes = round(x["nodes"])
         self._lab, self._x = lab, x
-        self._calm = [
-            failed / (failed + answered) for failed, answered in self._ended(None, _STRIKE_S + _REPLACED_S + _AFTER_S)
-        ]
+        self._calm = [failed / (failed + answered) for failed, answered in self._ended(None, _CALM_S)]
 
     def availability(self, kinds: Sequence[Kind]) -> Interval:
         """In per cent."""
@@ -166,7 +165,7 @@ class _Fleet:
             f"fleet.0.replicas={self.nodes}",
             f"workload.arrivals.request_rate={_RATE}",
             f"workload.num_prompts={round(_RATE * seconds)}",
-            f"clients.timeout_s={self._x['timeout']}",
+            f"clients.timeout_s={_TIMEOUT_S}",
             *settings,
             *([event] if event else []),
         )
