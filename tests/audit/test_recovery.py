@@ -28,7 +28,7 @@ def test_weights_from_a_disk_take_too_long_and_a_prepared_fleet_does_not() -> No
 def test_a_cascade_takes_a_long_outage_and_more_than_two_thirds_of_the_load() -> None:
     found = ask("C13")
     assert found.ruling.verdict == Verdict.CONDITIONAL
-    assert mean(found, "own") == pytest.approx(100, abs=8)  # 45 s at 65 %: nothing of it is left
+    assert mean(found, "own") > 95  # 45 s at 65 %: nothing of it is left
     assert mean(found, "fuller") < 10
     assert mean(found, "heard") > 20 + mean(found, "fuller")
     assert mean(found, "large") < 10

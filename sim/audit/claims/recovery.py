@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from sim.audit.claim import Span, Words, Words
+from sim.audit.claim import Span, Words
 from sim.audit.claims._availability import c41
 from sim.audit.claims._nodes import drill, sustained_rate
 from sim.audit.claims.readings import context, other, own
@@ -172,20 +172,26 @@ def _answered(lab: Lab, x: Mapping[str, float], load: float, outage_s: float, *s
         f"run.max_time_s={end}",
         *settings,
     )
-    return t_interval(_share(one, begin, end) for one in run.replications)
+    found = t_interval(_share(one, begin, end) for one in run.replications)
+    if found.low is None or found.high is None:
+        return found
+    return Interval(found.mean, max(found.low, 0.0), min(found.high, 100.0), found.n)
 
 
 def _share(one: Replication, begin_s: float, end_s: float) -> float:
     begin, end = begin_s * NS_PER_S, end_s * NS_PER_S
     sent = (one.sent_ns >= begin) & (one.sent_ns < end)
     answered = (one.outcome == Outcome.FINISHED) & (one.last_token_ns >= begin) & (one.last_token_ns < end)
-    return float(100 * answered.sum() / max(sent.sum(), 1))
+    return min(float(100 * answered.sum() / max(sent.sum(), 1)), 100.0)  # it may catch up
 
 
 def _curve(en: str, zh: str, loads: tuple[float, ...], found: list[Interval]) -> Curve:
-    low = [max(one.low or 0.0, 0.0) for one in found]
-    high = [min(one.high or 0.0, 120.0) for one in found]
-    return Curve(Words(en=en, zh=zh), loads, [one.mean or 0.0 for one in found], low, high)
+    means, low, high = ([bound or 0.0 for bound in bounds] for bounds in zip(*map(_bounds, found), strict=True))
+    return Curve(Words(en=en, zh=zh), loads, means, low, high)
+
+
+def _bounds(one: Interval) -> tuple[float | None, float | None, float | None]:
+    return one.mean, one.low, one.high
 
 
 ANSWERS: Mapping[str, Answerer] = {"C12": c12, "C13": c13, "C41": c41}
