@@ -25,16 +25,15 @@ OUT=${OUT:-$SLURM_SUBMIT_DIR/campaigns/$PLAN}
 
 # Here: module load, conda activate or source .venv/bin/activate, so that `trilemma` and `vllm` are found.
 
-trilemma campaign "$PLAN" --out "$OUT" &
-campaign=$!
-
 stop() {
-    kill -TERM "$campaign" 2>/dev/null || true
-    wait "$campaign" || true
+    kill -TERM "$!" 2>/dev/null || true
+    wait "$!" || true
     scontrol requeue "$SLURM_JOB_ID"
     exit 0
 }
-trap stop TERM
+trap stop TERM  # before there is anything to stop
+
+trilemma campaign "$PLAN" --out "$OUT" &
 
 # A run that fails is recorded and does not stop the campaign: exit code 1 then, and no requeue.
-wait "$campaign"
+wait "$!"
