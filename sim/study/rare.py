@@ -48,23 +48,33 @@ def lost(calm: Sequence[float], struck: Sequence[float]) -> tuple[float, ...]:
     return tuple(after - before for before, after in zip(calm, struck, strict=True))
 
 
-def availability(kinds: Sequence[Kind], requests_per_day: float, calm_share: Sequence[float]) -> Interval:
-    """Return the share of requests that are answered, in per cent.
+def unanswered(kinds: Sequence[Kind], requests_per_day: float, calm_share: Sequence[float]) -> Interval:
+    """Return how many requests a day are not answered.
 
     Args:
         kinds: every kind of failure, each with as many replications as `calm_share`.
         requests_per_day: traffic.
         calm_share: of requests that are unanswered although nothing fails, by replication.
+
+    Raises:
+        ValueError: if replications differ in number.
     """
-    a_day = [sum(one.per_day * each for one, each in zip(kinds, row, strict=True)) for row in _rows(kinds)]
-    pairs = zip(calm_share, a_day, strict=True) if kinds else ((share, 0.0) for share in calm_share)
-    return t_interval(100 * (1 - share - unanswered / requests_per_day) for share, unanswered in pairs)
+    if any(len(one.lost) != len(calm_share) for one in kinds):
+        raise ValueError("kinds of failures differ in their replications")
+    return t_interval(
+        share * requests_per_day + sum(one.per_day * one.lost[i] for one in kinds) for i, share in enumerate(calm_share)
+    )
+
+
+def availability(kinds: Sequence[Kind], requests_per_day: float, calm_share: Sequence[float]) -> Interval:
+    """Return the share of requests that are answered, in per cent; arguments as for `unanswered`."""
+    lacking = unanswered(kinds, requests_per_day, calm_share)
+    mean, high, low = (
+        None if one is None else 100 * (1 - one / requests_per_day) for one in (lacking.mean, lacking.low, lacking.high)
+    )
+    return Interval(mean, low, high, lacking.n)
 
 
 def overlap(kinds: Sequence[Kind]) -> float:
     """Return the mean number of events that are felt at the same time; the sum above is good where it is small."""
     return sum(one.per_day * one.lasts_s for one in kinds) / SECONDS_A_DAY
-
-
-def _rows(kinds: Sequence[Kind]) -> list[tuple[float, ...]]:
-    return list(zip(*(one.lost for one in kinds), strict=True))

@@ -94,3 +94,8 @@ def test_kinds_are_added_within_a_replication() -> None:
 
 def test_without_events_only_the_calm_loss_remains() -> None:
     assert availability([], 1000, [0.02, 0.02]).mean == pytest.approx(98)
+
+
+def test_kinds_that_were_simulated_differently_cannot_be_added() -> None:
+    with pytest.raises(ValueError, match="replications"):
+        availability([Kind("a", 1, (1.0, 2.0))], 1000, [0.0])

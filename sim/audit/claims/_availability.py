@@ -9,7 +9,7 @@ from sim.audit.claims.readings import context, other, own
 from sim.audit.evidence import Evidence
 from sim.audit.lab import Lab
 from sim.stats import Interval
-from sim.study.rare import Kind, availability, lost, overlap
+from sim.study.rare import Kind, lost, overlap, unanswered
 
 REQUESTS_A_DAY = 1e6
 _RATE = REQUESTS_A_DAY / 86_400
@@ -26,6 +26,7 @@ _NOTICE_S, _BOUGHT_S = 120, 312
 _PROVISION_S = 20
 """Of a node, when the market has one (sim/catalog/startup.yaml)."""
 _TIMEOUT_S = 60
+_UNIT = "requests/day"
 _TRIES = "clients.retry.max_retries=5"
 
 _HOURS_A_DAY, _DAYS_A_MONTH, _DAYS_A_YEAR = 24.0, 365 / 12, 365.0
@@ -33,7 +34,7 @@ _HOURS_A_DAY, _DAYS_A_MONTH, _DAYS_A_YEAR = 24.0, 365 / 12, 365.0
 
 def c41(lab: Lab, x: Mapping[str, float]) -> Evidence:
     """Availability on spot nodes and on others."""
-    claimed = Span(low=99.95)
+    claimed = Span(high=0.0005 * REQUESTS_A_DAY)
     fleet = _Fleet(lab, x)
     failing = fleet.failures()
     singly = fleet.all_reclaimed("aws-advisor-gt20", 1)
@@ -41,8 +42,8 @@ def c41(lab: Lab, x: Mapping[str, float]) -> Evidence:
         "singly",
         "spot nodes that AWS takes back one at a time, at its advisor's worst band",
         "Spot 节点，AWS 每次收回一个，按其 Advisor 最差档的频率",
-        fleet.availability([*failing, singly]),
-        "%",
+        fleet.unanswered([*failing, singly]),
+        _UNIT,
         claimed,
     )
     if lab.coarse:
@@ -56,28 +57,25 @@ def c41(lab: Lab, x: Mapping[str, float]) -> Evidence:
                 "together",
                 "spot nodes of the one A100 market whose reclaims were recorded: all at once, then none to buy",
                 "唯一有回收记录的 A100 Spot 市场：一次全部收回，随后无可购买",
-                fleet.availability(known),
-                "%",
+                fleet.unanswered(known),
+                _UNIT,
                 claimed,
             ),
             other(
                 "ondemand",
                 "nodes that nobody takes back",
                 "不会被收回的按需节点",
-                fleet.availability(failing),
-                "%",
+                fleet.unanswered(failing),
+                _UNIT,
                 claimed,
             ),
             other(
                 "retried",
                 "the same, and clients try again what is lost with a GPU or an engine",
                 "同上，且客户端重试因 GPU 或引擎故障而失败的请求",
-                fleet.availability(fleet.failures(_TRIES)),
-                "%",
+                fleet.unanswered(fleet.failures(_TRIES)),
+                _UNIT,
                 claimed,
-            ),
-            context(
-                "budget", "requests a day that may fail", "每天允许失败的请求", 0.0005 * REQUESTS_A_DAY, "requests"
             ),
             *(context(one.name, *_WORDS[one.name], one.lost_per_event, "requests") for one in known),
             context("events", "failures a day", "每天的故障次数", sum(one.per_day for one in failing), "1/day"),
@@ -105,9 +103,9 @@ class _Fleet:
         self._lab, self._x = lab, x
         self._calm = [failed / (failed + answered) for failed, answered in self._ended(None, _CALM_S)]
 
-    def availability(self, kinds: Sequence[Kind]) -> Interval:
-        """In per cent."""
-        return availability(kinds, REQUESTS_A_DAY, self._calm)
+    def unanswered(self, kinds: Sequence[Kind]) -> Interval:
+        """Requests a day."""
+        return unanswered(kinds, REQUESTS_A_DAY, self._calm)
 
     def failures(self, *tries: str) -> list[Kind]:
         """What befalls nodes of any market. Interruptions with GPU causes are told apart from the others of a node.
