@@ -8,116 +8,28 @@ make its availability (sim/study/rare.py). Step times are calibrated on public m
 same GPU.
 """
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from sim import catalog
-from sim.audit.claim import Span, Words
+from sim.audit.claim import Span
 from sim.audit.claims.readings import context, other
 from sim.audit.evidence import Reading
+from sim.audit.fleets import DRAWS, NAME, NODES, RECLAIMS, REPLICAS, SPOT_NODES, Candidate, fewest, one_away
 from sim.audit.lab import ARTICLE, Lab, value
-from sim.catalog.types import Price
 from sim.stats import CONFIDENCE, Interval, t_interval
 from sim.study.drills import CALM, Drilled, drilled
 from sim.study.evaluation import Design, Evaluation
 from sim.study.rare import Kind, availability, lost
-from sim.study.verdict import keeps, shares
+from sim.study.verdict import shares
 
-NAME = "alternative"
 REQUESTS_A_DAY = 1e6
-NODES = "abc"
-SPOT_NODES = "ab"
-"""Of the fleets that buy on both markets; the third node is always on demand."""
-RECLAIMS = "aws-advisor-gt20"
-"""The worst of AWS's bands."""
 FAILURES = "llama3-node"
-_MARKETS: tuple[Literal["spot"], Literal["on_demand"]] = ("spot", "on_demand")
-_USD_A_DAY = 3_800.0
-_MOST = 12
-"""Replicas a node that are tried."""
-_DRAWS = "step_time.draws=8"
-"""Of the calibration, to see how far it leaves a number open."""
-_SHORT = ("workload.num_prompts=2778", "run.replications=2")
-"""Two minutes, in the search."""
-_PEAK = "workload.num_prompts=4167"
-"""Three minutes, for the latencies."""
 REQUESTS = 18_056
 """13 minutes: a node that is lost after a third of them is replaced before they end."""
-
-
-@dataclass(frozen=True, slots=True)
-class Replica:
-    """A kind of replica."""
-
-    words: Words
-    gpu: str
-    tensor_parallel_size: int
-    quantization: str | None
-    calibration: str
-    about: int
-    """Replicas a node at which the search begins."""
-
-
-REPLICAS = (
-    Replica(Words(en="one H200, FP8", zh="单张 H200，FP8"), "h200-sxm-141gb", 1, "fp8", "h200-vllm-fp8", 4),
-    Replica(Words(en="two H200s, FP8", zh="两张 H200，FP8"), "h200-sxm-141gb", 2, "fp8", "h200-vllm-fp8", 2),
-    Replica(Words(en="two H100s, FP8", zh="两张 H100，FP8"), "h100-sxm-80gb", 2, "fp8", "h100-vllm-fp8", 3),
-    Replica(Words(en="one H100, INT4", zh="单张 H100，INT4"), "h100-sxm-80gb", 1, "int4", "h100-vllm-bf16", 6),
-    Replica(Words(en="four H100s, 16 bits", zh="四张 H100，16 位"), "h100-sxm-80gb", 4, None, "h100-vllm-bf16", 2),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """Three nodes of one kind of replica."""
-
-    replica: Replica
-    on_spot: str
-    """The nodes that are bought on the spot market."""
-    a_node: int
-    """Replicas."""
-
-    @property
-    def words(self) -> Words:
-        """For example: 3 nodes of 3 replicas (one H200, FP8), 2 of them on Spot."""
-        spot = len(self.on_spot)
-        return Words(
-            en=f"{len(NODES)} nodes of {self.a_node} replicas ({self.replica.words.en}), "
-            + (f"{spot} of them on Spot" if spot else "all on demand"),
-            zh=f"{len(NODES)} 个节点，每个 {self.a_node} 个副本（{self.replica.words.zh}），"
-            + (f"其中 {spot} 个为 Spot" if spot else "全部按需"),
-        )
-
-    @property
-    def usd_per_day(self) -> float:
-        """List price, the catalogue's medians."""
-        return self._usd_per_day(lambda price: price.usd_per_gpu_hour)
-
-    @property
-    def dearest(self) -> float:
-        """The same at the highest list prices that the catalogue knows."""
-        return self._usd_per_day(lambda price: price.high)
-
-    def _usd_per_day(self, of: Callable[[Price], float]) -> float:
-        spot = len(self.on_spot)
-        usd = (of(_price(self.replica.gpu, market)) for market in _MARKETS)
-        hour = sum(nodes * each for nodes, each in zip((spot, len(NODES) - spot), usd, strict=True))
-        return 24 * self.a_node * self.replica.tensor_parallel_size * hour
-
-    @property
-    def settings(self) -> tuple[str, ...]:
-        """What makes the scenario's fleet this one."""
-        return _settings(self.replica, self._fleet())
-
-    def _fleet(self) -> list[dict[str, object]]:
-        pools: list[dict[str, object]] = []
-        for zone in NODES:
-            pool = _pool(self.replica, zone, self.a_node) | {"zones": [{"zone": zone}]}
-            spot = {"market": "spot", "spot": {"reclaims": {"kind": "hazard", "preset": RECLAIMS}}}
-            pools.append(pool | (spot if zone in self.on_spot else {}))
-        return pools + [_pool(self.replica, f"{zone}-stand-in", 0) | {"fallback_for": zone} for zone in self.on_spot]
+_PEAK = "workload.num_prompts=4167"
+"""Three minutes, for the latencies."""
+_USD_A_DAY = 3_800.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,54 +61,10 @@ def alternative(lab: Lab) -> Alternative:
     return Alternative(best, design, _readings(lab, best, design), tuple(rivals))
 
 
-def fewest(lab: Lab, replica: Replica) -> int | None:
-    """Replicas a node, so that the peak is served with a node away, or None if the most that are tried do not."""
-    number = replica.about
-    while not _enough(lab, replica, number):
-        number += 1
-        if number > _MOST:
-            return None
-    while number > 1 and _enough(lab, replica, number - 1):
-        number -= 1
-    return number
-
-
-def _enough(lab: Lab, replica: Replica, a_node: int) -> bool:
-    """Whether the SLO is kept: by the calibration's best estimate, and then by all that its draws leave open."""
-    settings = (*_one_away(replica, a_node), *_SHORT)
-    scenario = lab.loaded(NAME, *settings).scenario
-    return all(keeps(lab.evaluate(NAME, *settings, *more), scenario, CONFIDENCE) for more in ((), (_DRAWS,)))
-
-
-def _one_away(replica: Replica, a_node: int) -> tuple[str, ...]:
-    """What is left where a node is away for good."""
-    return _settings(replica, [_pool(replica, "left", (len(NODES) - 1) * a_node)])
-
-
-def _settings(replica: Replica, fleet: Sequence[dict[str, object]]) -> tuple[str, ...]:
-    return (
-        f"fleet={json.dumps(fleet)}",
-        f"engine.quantization={replica.quantization or 'null'}",
-        f"step_time.calibration={replica.calibration}",
-    )
-
-
-def _pool(replica: Replica, name: str, number: int) -> dict[str, object]:
-    size = replica.tensor_parallel_size
-    return {"pool": name, "gpu": replica.gpu, "tensor_parallel_size": size, "replicas": number}
-
-
-def _price(gpu: str, market: Literal["spot", "on_demand"]) -> Price:
-    found = catalog.price(gpu, market)
-    if found is None:
-        raise ValueError(f"{gpu} has no price on the market {market}")
-    return found
-
-
 def _readings(lab: Lab, best: Candidate, design: Design) -> tuple[Reading, ...]:
-    peak = lab.evaluate(NAME, *best.settings, _PEAK, _DRAWS)
-    two = _one_away(best.replica, best.a_node)
-    without = lab.evaluate(NAME, *two, _PEAK, _DRAWS)
+    peak = lab.evaluate(NAME, *best.settings, _PEAK, DRAWS)
+    two = one_away(best.replica, best.a_node)
+    without = lab.evaluate(NAME, *two, _PEAK, DRAWS)
     long = Design(design.source, (*design.settings, f"workload.num_prompts={REQUESTS}"))
     calm = lab.evaluate(NAME, *long.settings)
     node, reclaim = (_struck(long, name) for name in ("node lost", "spot reclaim"))

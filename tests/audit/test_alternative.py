@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from sim.audit.alternative import NAME, REPLICAS, REQUESTS, Candidate, alternative, fewest, share_kept
+from sim.audit.alternative import REQUESTS, alternative, share_kept
+from sim.audit.fleets import NAME, REPLICAS, Candidate, fewest
 from sim.audit.lab import ARTICLE, Lab
 from sim.scenario.load import load
 from ui.vllm_serve import serve_command
