@@ -63,4 +63,6 @@ def test_three_times_is_no_order_of_magnitude() -> None:
     # claims.md: 0.24 x 0.25 x 58/79 = 0.044, or $529 a day
     assert mean(found, "product") == pytest.approx(1 / (0.24 * 0.25 * 58 / 79), rel=0.001)
     assert mean(found, "then") == pytest.approx(529, abs=1)
+    # eight H200s at the spot median of $2.51445 and four at $7.912 on demand
+    assert mean(found, "designed") == pytest.approx(12_000 / (24 * (8 * 2.51445 + 4 * 7.912)))
     assert ask("C44", before=40000.0).ruling.verdict == Verdict.SUPPORTED

@@ -9,6 +9,8 @@ from sim.audit.claims.readings import check, context, other, within
 from sim.audit.evidence import Curve, Evidence, Figure, Reading
 from sim.audit.influence import Answerer
 from sim.audit.lab import Lab, value
+from sim.billing import usd_per_gpu_hour
+from sim.scenario.scenario import Scenario
 from sim.stats import CONFIDENCE
 from sim.study.verdict import keeps
 
@@ -146,19 +148,13 @@ def _figure(lab: Lab, rate: float, spare: int, replica: float) -> Figure:
     )
 
 
-def c44(_lab: Lab, x: Mapping[str, float]) -> Evidence:
+def c44(lab: Lab, x: Mapping[str, float]) -> Evidence:
     """The article's own numbers: its one case, and the product of its parts."""
     product = (1 - x["spot"] / 100) * (1 - x["quantised"] / 100) * x["idle"]
+    case = x["before"] / x["after"]
     return Evidence(
         (
-            check(
-                "case",
-                "how many times less the article's case costs",
-                "原文案例的成本下降倍数",
-                x["before"] / x["after"],
-                "x",
-                Span(low=9),
-            ),
+            check("case", "fall of the article's case", "原文案例的成本下降倍数", case, "x", Span(low=9)),
             context(
                 "product",
                 "Spot, INT4 and utilisation multiplied, if each cut the whole bill",
@@ -174,8 +170,21 @@ def c44(_lab: Lab, x: Mapping[str, float]) -> Evidence:
                 x["after"] / (x["before"] * product),
                 "x",
             ),
+            context(
+                "designed",
+                "how many times less than its start the audit's own alternative costs",
+                "本审计设计的方案相对其起点的成本下降倍数",
+                x["before"] / _listed(lab.loaded("alternative").scenario),
+                "x",
+            ),
         )
     )
+
+
+def _listed(scenario: Scenario) -> float:
+    """List price of a fleet as it stands, USD a day."""
+    hours = ((one.replicas * one.tensor_parallel_size, usd_per_gpu_hour(one)) for one in scenario.fleet)
+    return 24 * sum(gpus * usd for gpus, usd in hours if usd is not None)
 
 
 ANSWERS: Mapping[str, Answerer] = {"C1": c1, "C40": c40, "C44": c44}
