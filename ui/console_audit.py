@@ -2,14 +2,28 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
 
+from sim.audit.alternative import Alternative
 from sim.audit.answer import Answer
+from sim.audit.audit import Audit
+from sim.audit.evidence import Reading
 from sim.audit.verdict import Verdict
-from ui.audit.words import HOLDS, RESTS, TEXT, Language, counts, headline, influence, interval, span, verdict
+from ui.audit.words import (
+    TEXT,
+    Language,
+    alternative_intro,
+    counts,
+    headline,
+    influence,
+    reading_row,
+    serve_line,
+    verdict,
+)
 from ui.page import heading, paragraph
 
 _STYLES = {
@@ -24,18 +38,18 @@ FEW = 3
 """Up to so many claims are told in full."""
 
 
-def print_audit(answers: list[Answer], language: Language, files: list[Path]) -> None:
+def print_audit(found: Audit, language: Language, files: list[Path]) -> None:
     """Print it; without any ANSI code if the output is no terminal or NO_COLOR is set."""
-    text = render(answers, language, files)
+    text = render(found, language, files)
     if not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
         sys.stdout.write(text.plain)
     else:
         Console(highlight=False).print(text, end="", soft_wrap=True)
 
 
-def render(answers: list[Answer], language: Language, files: list[Path]) -> Text:
+def render(found: Audit, language: Language, files: list[Path]) -> Text:
     """Lay it out as styled text: a line or two a claim, or a few in full."""
-    page = Text()
+    page, answers = Text(), found.answers
     if len(answers) <= FEW:
         for one in answers:
             _in_full(page, one, language)
@@ -44,6 +58,8 @@ def render(answers: list[Answer], language: Language, files: list[Path]) -> Text
         for one in answers:
             page.append(f"{one.claim.id:<4}").append(verdict(one, language), _STYLES[one.ruling.verdict])
             page.append(f"\n    {one.claim.claimed_words} → {headline(one, language)}\n", "dim")
+    if found.alternative is not None:
+        _alternative(page, found.alternative, language)
     page.append("\n")
     for path in files:
         page.append(f"  {path}\n", "dim")
@@ -57,13 +73,7 @@ def _in_full(page: Text, one: Answer, language: Language) -> None:
     heading(page, text["definition"])
     paragraph(page, getattr(claim.definition, language))
     heading(page, text["reading"])
-    for reading in one.evidence.readings:
-        paragraph(page, f"{getattr(reading.words, language)} ({RESTS[language][reading.rests]}):", "- ")
-        told = f"{interval(reading.ours, language)} {reading.unit}".rstrip()
-        if reading.claimed is not None:
-            holds = HOLDS[language][reading.holds]
-            told += f"; {text['claimed'].lower()} {span(reading.claimed, language)}: {holds}"
-        paragraph(page, f"  {told}", "  ")
+    _readings(page, one.evidence.readings, language)
     heading(page, text["matters"])
     for found in one.matters:
         paragraph(page, influence(one, found, language), "- ")
@@ -74,3 +84,19 @@ def _in_full(page: Text, one: Answer, language: Language) -> None:
     if claim.later is not None:
         heading(page, text["later"])
         paragraph(page, getattr(claim.later, language))
+
+
+def _alternative(page: Text, one: Alternative, language: Language) -> None:
+    text = TEXT[language]
+    heading(page, text["alternative"])
+    paragraph(page, alternative_intro(one, language))
+    page.append(f"\n  {serve_line(one)}\n\n", "dim")
+    _readings(page, one.readings, language)
+
+
+def _readings(page: Text, of: Sequence[Reading], language: Language) -> None:
+    for one in of:
+        words, rests, claimed, ours, holds = reading_row(one, language)
+        paragraph(page, f"{words} ({rests}):", "- ")
+        told = ours if one.claimed is None else f"{ours}; {TEXT[language]['claimed'].lower()} {claimed}: {holds}"
+        paragraph(page, f"  {told}", "  ")

@@ -1,14 +1,20 @@
 """The designed alternative: what the file says is what the search finds, and it keeps what it promises."""
 
 from dataclasses import replace
+from html import unescape
 from pathlib import Path
 
 import pytest
 
 from sim.audit.alternative import REQUESTS, alternative, share_kept
+from sim.audit.audit import Audit
 from sim.audit.fleets import NAME, REPLICAS, Candidate, fewest
 from sim.audit.lab import ARTICLE, Lab
 from sim.scenario.load import load
+from tests.audit.made_up import answered
+from ui.audit.html import html
+from ui.audit.markdown import markdown
+from ui.console_audit import render
 from ui.vllm_serve import serve_command
 
 
@@ -62,3 +68,15 @@ def test_vllm_serve_starts_a_replica(found) -> None:
     line = serve_command(design.scenario, design.base_dir)
     assert line.startswith("vllm serve deepseek-ai/deepseek-llm-67b")
     assert "--quantization fp8" in line
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_it_stands_at_the_end_of_the_audit_in_every_form(found, language) -> None:
+    whole = Audit((answered(),), found)
+    told = getattr(found.best.words, language)
+    for text in (markdown(whole, language), html(whole, language), render(whole, language, []).plain):
+        told_here = "".join(text.split())
+        assert "".join(told.split()) in told_here
+        assert "vllmservedeepseek-ai/deepseek-llm-67b" in told_here
+        for one in found.readings:
+            assert "".join(getattr(one.words, language).split()) in unescape(told_here)

@@ -5,11 +5,14 @@ from html.parser import HTMLParser
 
 import pytest
 
+from sim.audit.audit import Audit
 from tests.audit.made_up import answered
 from ui.audit.html import html
 from ui.audit.markdown import markdown
 from ui.audit.words import LANGUAGES, Language, number
 from ui.console_audit import render
+
+FOUND = Audit((answered(),), None)
 
 
 class Parts(HTMLParser):
@@ -27,7 +30,7 @@ class Parts(HTMLParser):
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_html_stands_alone_and_has_figures(language: Language) -> None:
-    text = html([answered()], language)
+    text = html(FOUND, language)
     parts = Parts()
     parts.feed(text)
     assert parts.sources == []
@@ -41,9 +44,9 @@ def test_the_html_stands_alone_and_has_figures(language: Language) -> None:
 def test_every_reading_is_told_with_its_interval(language: Language) -> None:
     joined = {"en": "to", "zh": "至"}[language]
     for text in (
-        markdown([answered()], language),
-        html([answered()], language),
-        render([answered()], language, []).plain,
+        markdown(FOUND, language),
+        html(FOUND, language),
+        render(FOUND, language, []).plain,
     ):
         assert "2,870 °C" in text
         assert f"97.5 {joined} 102" in text  # 100 ± 2.48: t(2) = 4.303 times 1 / sqrt(3)
@@ -53,7 +56,7 @@ def test_every_reading_is_told_with_its_interval(language: Language) -> None:
 
 
 def test_a_bar_in_a_sentence_does_not_break_a_table() -> None:
-    rows = [line for line in markdown([answered()], "en").splitlines() if line.startswith("|")]
+    rows = [line for line in markdown(FOUND, "en").splitlines() if line.startswith("|")]
     assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {5, 6}
 
 

@@ -3,20 +3,24 @@
 from collections.abc import Sequence
 from html import escape
 
+from sim.audit.alternative import Alternative
 from sim.audit.answer import Answer
+from sim.audit.audit import Audit
+from sim.audit.evidence import Reading
 from ui.audit.svg import curves, forest
 from ui.audit.words import (
-    HOLDS,
-    RESTS,
     RULE,
     TEXT,
     VERDICTS,
     Language,
+    alternative_intro,
     counts,
     headline,
     influence,
-    interval,
-    span,
+    number,
+    reading_head,
+    reading_row,
+    serve_line,
     verdict,
 )
 from ui.htmlstyle import STYLE
@@ -34,9 +38,9 @@ blockquote { margin: .5em 0; padding: .2em 1em; border-left: 4px solid var(--lin
 """
 
 
-def html(answers: list[Answer], language: Language) -> str:
+def html(found: Audit, language: Language) -> str:
     """Write it; the same answers give the same bytes."""
-    text = TEXT[language]
+    text, answers = TEXT[language], found.answers
     rows = [
         (
             f'<a href="#{one.claim.id}">{one.claim.id}</a>',
@@ -54,6 +58,7 @@ def html(answers: list[Answer], language: Language) -> str:
         f"<h2>{text['rule']}</h2>",
         "<ol>" + "".join(f"<li>{escape(one)}</li>" for one in RULE[language]) + "</ol>",
         *(_claim(one, language) for one in answers),
+        "" if found.alternative is None else _alternative(found.alternative, language),
     ]
     tag = "zh-Hans" if language == "zh" else "en"
     return (
@@ -69,22 +74,12 @@ def html(answers: list[Answer], language: Language) -> str:
 
 def _claim(one: Answer, language: Language) -> str:
     text, claim, evidence = TEXT[language], one.claim, one.evidence
-    rows = [
-        (
-            escape(getattr(reading.words, language)),
-            RESTS[language][reading.rests],
-            span(reading.claimed, language),
-            escape(f"{interval(reading.ours, language)} {reading.unit}".rstrip()),
-            "-" if reading.claimed is None else HOLDS[language][reading.holds],
-        )
-        for reading in evidence.readings
-    ]
     moved = [influence(one, found, language) for found in one.matters] or [text["nothing"]]
     parts = [
         f'<h2 id="{claim.id}">{claim.id} {_verdict(one, language)}</h2>',
         f"<blockquote>{escape(getattr(claim.sentence, language))}</blockquote>",
         f"<p><b>{text['definition']}.</b> {escape(getattr(claim.definition, language))}</p>",
-        _table((text["reading"], text["rests"], text["claimed"], text["ours"], text["verdict"]), rows),
+        _readings(evidence.readings, language),
         forest(evidence.readings, language),
         "" if evidence.figure is None else curves(evidence.figure, language),
         f"<p><b>{text['matters']}.</b></p><ul>{''.join(f'<li>{escape(line)}</li>' for line in moved)}</ul>",
@@ -93,6 +88,27 @@ def _claim(one: Answer, language: Language) -> str:
     if claim.later is not None:
         parts.append(f"<p><b>{text['later']}.</b> {escape(getattr(claim.later, language))}</p>")
     return "\n".join(part for part in parts if part)
+
+
+def _alternative(one: Alternative, language: Language) -> str:
+    text = TEXT[language]
+    rivals = [(escape(getattr(each.words, language)), number(each.usd_per_day)) for each in one.rivals]
+    return "\n".join(
+        [
+            f'<h2 id="alternative">{text["alternative"]}</h2>',
+            f"<p>{escape(alternative_intro(one, language))}</p>",
+            f"<pre>{escape(serve_line(one))}</pre>",
+            _readings(one.readings, language),
+            forest(one.readings, language),
+            f"<p><b>{text['rivals']}.</b></p>",
+            _table((text["fleet"], text["cost"]), rivals),
+        ]
+    )
+
+
+def _readings(of: Sequence[Reading], language: Language) -> str:
+    rows = [tuple(escape(cell) for cell in reading_row(one, language)) for one in of]
+    return _table(reading_head(language), rows)
 
 
 def _verdict(one: Answer, language: Language) -> str:

@@ -1,14 +1,17 @@
 """The audit's own words in both languages, and how its numbers are written."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal, get_args
 
+from sim.audit.alternative import Alternative
 from sim.audit.answer import Answer
 from sim.audit.claim import Span
 from sim.audit.evidence import Reading, Rests
 from sim.audit.influence import Influence
 from sim.audit.verdict import Verdict
+from sim.scenario.load import load
 from sim.stats import Interval
+from ui.vllm_serve import serve_command
 
 Language = Literal["en", "zh"]
 LANGUAGES: tuple[Language, ...] = get_args(Language)
@@ -67,6 +70,13 @@ TEXT: Mapping[Language, Mapping[str, str]] = {
         "nothing": "No input moves it.",
         "moves": "{words} ({low} to {high} {unit}): from {at_low} to {at_high}",
         "counts": "{n} claims: {counts}.",
+        "alternative": "What actually breaks the triangle",
+        "alternative_intro": "The cheapest fleet that Trilemma finds for the article's own case, a million requests a "
+        "day of which 99.95 % are answered, against its $3,800 a day: {best}. Its scenario ships as "
+        "scenarios/article/alternative.yaml; one replica starts with:",
+        "rivals": "Chosen among",
+        "fleet": "Fleet",
+        "cost": "List price, USD/day",
     },
     "zh": {
         "title": "原文逐条检验",
@@ -88,6 +98,12 @@ TEXT: Mapping[Language, Mapping[str, str]] = {
         "nothing": "没有输入会改变它。",
         "moves": "{words}（{low} 至 {high} {unit}）：由 {at_low} 变为 {at_high}",
         "counts": "共 {n} 条：{counts}。",
+        "alternative": "真正打破三角的方案",
+        "alternative_intro": "Trilemma 为原文的场景（每天一百万请求、99.95 % 得到回答，原文为每天 3,800 美元）"
+        "找到的最便宜的机队：{best}。其场景文件为 scenarios/article/alternative.yaml；单个副本的启动命令：",
+        "rivals": "候选方案",
+        "fleet": "机队",
+        "cost": "标价, 美元/天",
     },
 }
 
@@ -174,7 +190,35 @@ def influence(answer: Answer, one: Influence, language: Language) -> str:
     )
 
 
-def counts(answers: list[Answer], language: Language) -> str:
+def reading_row(one: Reading, language: Language) -> tuple[str, str, str, str, str]:
+    """A reading as a row of a table: words, what it rests on, what is claimed, ours, whether it holds."""
+    return (
+        getattr(one.words, language),
+        RESTS[language][one.rests],
+        span(one.claimed, language),
+        f"{interval(one.ours, language)} {one.unit}".rstrip(),
+        "-" if one.claimed is None else HOLDS[language][one.holds],
+    )
+
+
+def reading_head(language: Language) -> tuple[str, str, str, str, str]:
+    """Its heads."""
+    text = TEXT[language]
+    return text["reading"], text["rests"], text["claimed"], text["ours"], text["verdict"]
+
+
+def alternative_intro(one: Alternative, language: Language) -> str:
+    """What the alternative is."""
+    return TEXT[language]["alternative_intro"].format(best=getattr(one.best.words, language))
+
+
+def serve_line(one: Alternative) -> str:
+    """The command that starts a replica of it."""
+    loaded = load(one.design.source, one.design.settings)
+    return serve_command(loaded.scenario, loaded.base_dir)
+
+
+def counts(answers: Sequence[Answer], language: Language) -> str:
     """How many claims have which verdict."""
     by = {verdict: sum(one.ruling.verdict == verdict for one in answers) for verdict in Verdict}
     told = ", ".join(f"{count} {VERDICTS[language][verdict]}" for verdict, count in by.items() if count)
