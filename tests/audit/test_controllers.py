@@ -3,6 +3,7 @@
 import pytest
 
 from sim.audit.answer import Question, answer
+from sim.audit.lab import Lab
 from sim.audit.verdict import Verdict
 
 
@@ -24,7 +25,7 @@ def test_without_swings_of_the_traffic_there_is_less_to_gain_and_busy_says_nothi
     found = answer(Question("C30", {"target": 8.5}, influences=False))
     assert found.ruling.could_be == Verdict.UNSUPPORTED
     assert found.evidence["busy"].ours.mean == pytest.approx(1, abs=0.01)
-    wasteful = answer(Question("C30", {"target": 5.0}, influences=False))
+    wasteful = answer(Question("C30", {"target": 5.0}, influences=False), Lab(coarse=True))
     assert wasteful.evidence["paid"].holds is False
 
 
