@@ -61,11 +61,13 @@ def test_a_bar_in_a_sentence_does_not_break_a_table() -> None:
 
 
 def test_numbers_keep_three_digits() -> None:
-    assert [number(one) for one in (0.0, 12345.6, 12.345, 0.01234, 0.0000123, -2500.0)] == [
+    assert [number(one) for one in (0.0, 12345.6, 12.345, 0.01234, 0.0000123, -2500.0, 99.95, 99.99968)] == [
         "0",
         "12,346",
         "12.3",
         "0.0123",
         "1.2e-05",
         "-2,500",
+        "99.95",
+        "99.9997",
     ]

@@ -132,13 +132,15 @@ RULE: Mapping[Language, tuple[str, ...]] = {
 
 
 def number(value: float) -> str:
-    """A number to three digits or more."""
+    """A number to three digits or more; a share just below 100 % to as many as tell it from 100 %."""
+    size = abs(value)
     if value == 0:
         return "0"
-    size = abs(value)
     if size >= 1000:
         return f"{value:,.0f}"
-    return f"{value:.{4 if size >= 100 else 3}g}" if size >= 0.001 else f"{value:.1e}"
+    if size < 0.001:
+        return f"{value:.1e}"
+    return f"{value:.{6 if 99.9 < size < 100 else 4 if size >= 99 else 3}g}"
 
 
 def interval(ours: Interval, language: Language) -> str:
@@ -149,6 +151,8 @@ def interval(ours: Interval, language: Language) -> str:
     if bounds is None or bounds[0] == bounds[1]:
         return number(ours.mean)
     low, high = map(number, bounds)
+    if low == high:
+        return number(ours.mean)
     return f"{number(ours.mean)} ({low} to {high})" if language == "en" else f"{number(ours.mean)}（{low} 至 {high}）"
 
 
