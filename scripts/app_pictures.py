@@ -1,6 +1,6 @@
-"""Take the README's pictures of the browser app: Plan and Triangle as they open.
+"""Take the README's picture of the browser app: Plan as it opens.
 
-pip install "trilemma[test]" && python scripts/app_pictures.py    (needs a Chromium: scripts/browser.sh)
+pip install "trilemma[test]" && PYTHONPATH=. python scripts/app_pictures.py    (needs a Chromium: scripts/browser.sh)
 """
 
 from io import BytesIO
@@ -12,22 +12,19 @@ from playwright.sync_api import sync_playwright
 from tests.ui.browser import CHROMIUM, open_tab, serving
 
 PORT = 8599
-PAGES = {"plan": "", "triangle": "triangle"}
-OUT = Path(__file__).parents[1] / "docs" / "figures"
+OUT = Path(__file__).parents[1] / "docs" / "figures" / "plan.png"
 
 
 def main() -> None:
-    """Open each page, wait until it has refined its answers, keep what is in sight."""
+    """Open the app, wait until it has refined its answers, keep what is in sight."""
     with sync_playwright() as play, serving(PORT) as server:
         browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        for name, path in PAGES.items():
-            with open_tab(browser, f"{server}/{path}", width=1440, height=900) as tab:
-                tab.settle()
-                picture = Image.open(BytesIO(tab.page.screenshot())).convert("RGB")
-            target = OUT / f"{name}.png"
-            picture.quantize(256, Image.Quantize.FASTOCTREE).save(target, optimize=True)
-            print(target)
+        with open_tab(browser, server, width=1440, height=900) as tab:
+            tab.settle()
+            picture = Image.open(BytesIO(tab.page.screenshot())).convert("RGB")
         browser.close()
+    picture.quantize(256, Image.Quantize.FASTOCTREE).save(OUT, optimize=True)
+    print(OUT)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ Leaving the `with` asserts what holds for every page: no exception, nothing on t
 import shutil
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,7 +21,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit
 
-import pytest
 from PIL import Image, ImageChops
 
 from tests.ui.app import SMALL
@@ -160,12 +160,12 @@ def scrolls_sideways(page: "Page") -> bool:
 
 
 def agree(unlike: list[str]) -> None:
-    """Fail where pages look unlike their golden pictures; skip where another browser or other fonts drew those."""
-    made_with = GOLDEN / "browser.txt"
-    here = _browser()
-    if unlike and made_with.exists() and made_with.read_text().strip() != here:
-        pytest.skip(f"the golden pictures were made with {made_with.read_text().strip()}, here is {here}")
-    assert unlike == []
+    """Fail where pages look unlike their golden pictures; only warn where another browser or other fonts drew those."""
+    made_with, here = (GOLDEN / "browser.txt").read_text().strip(), _browser()
+    if unlike and made_with != here:
+        warnings.warn(f"golden pictures were made with {made_with}, here is {here}: {unlike}", stacklevel=2)
+    else:
+        assert unlike == []
 
 
 def _browser() -> str:
