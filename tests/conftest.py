@@ -1,10 +1,12 @@
-"""What holds for every test: no deadlines, and under CI no test is skipped but for want of a GPU."""
+"""What holds for every test: no deadlines; under CI no test is skipped but for want of a GPU or a browser to install."""
 
 import os
 import signal
 
 import pytest
 from hypothesis import settings
+
+from tests.no_chromium import NO_CHROMIUM
 
 settings.register_profile(
     "untimed", deadline=None, parent=settings.get_profile("ci" if "CI" in os.environ else "default")
@@ -22,7 +24,11 @@ def _skipped(config: pytest.Config) -> list[pytest.TestReport | pytest.CollectRe
 def _wrongly_skipped(config: pytest.Config) -> list[pytest.TestReport | pytest.CollectReport]:
     if "CI" not in os.environ:
         return []
-    return [report for report in _skipped(config) if "gpu" not in getattr(report, "keywords", {})]
+    return [
+        report
+        for report in _skipped(config)
+        if "gpu" not in getattr(report, "keywords", {}) and NO_CHROMIUM not in str(report.longrepr)
+    ]
 
 
 @pytest.hookimpl(tryfirst=True)

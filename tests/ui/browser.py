@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, ConsoleMessage, Page
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-NO_CHROMIUM = "there is no Chromium on this machine: scripts/browser.sh installs it"
 SIZES = ((1440, 900), (1024, 768), (390, 844))
 PATIENCE_MS = 120_000
 MAIN = "[data-testid=stMainBlockContainer]"

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.ui.browser import CHROMIUM, NO_CHROMIUM, serving
+from tests.no_chromium import NO_CHROMIUM
+from tests.ui.browser import CHROMIUM, serving
 
 
 @pytest.fixture(scope="session")
