@@ -1,4 +1,4 @@
-"""What holds for every test: no deadlines; under CI no test is skipped but for want of a GPU or a browser to install."""
+"""What holds for every test: no deadlines; under CI none is skipped but for want of a GPU or a browser to install."""
 
 import os
 import signal
