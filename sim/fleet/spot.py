@@ -1,5 +1,6 @@
 """Spot markets: they take nodes back, after a notice, and may have none to sell."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Generator
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from sim.units import NS_PER_S, seconds_to_ns
 _NS_PER_HOUR = 3600 * NS_PER_S
 
 
-class Reclaims:
+class Reclaims(ABC):
     """What both markets do: know their nodes, and make buyers wait."""
 
     def __init__(self, fleet: Fleet, pool: int, spec: Spot) -> None:
@@ -29,9 +30,9 @@ class Reclaims:
         self._changed = self.world.event()
         fleet.sellers[pool] = self._sell
 
+    @abstractmethod
     def open_zones(self) -> list[int]:
         """Zones that have a node to sell now."""
-        raise NotImplementedError
 
     def nodes(self) -> list[Node]:
         """Nodes of the pool that the market has sold and given no notice, oldest first."""

@@ -49,10 +49,10 @@ def _mistake(root: Node, kind: str, loc: tuple[int | str, ...], message: str, fo
         case "missing":
             text = f"{where} is missing, expected {_describe(place)}"
         case "union_tag_not_found":
-            text = f"{where}.kind is missing, expected one of {', '.join(_kinds(place))}"
+            text = f"{where}.{_tag(place)} is missing, expected one of {', '.join(_kinds(place))}"
         case "union_tag_invalid":
-            tag = found["kind"] if isinstance(found, Mapping) else found
-            text = f"{where}.kind: found {show(tag)}, {suggest(str(tag), _kinds(place), 'expected one of')}"
+            tag = found[_tag(place)] if isinstance(found, Mapping) else found
+            text = f"{where}.{_tag(place)}: found {show(tag)}, {suggest(str(tag), _kinds(place), 'expected one of')}"
         case "value_error":
             text = f"{where}: {message.removeprefix('Value error, ')}"
         case _:
@@ -94,6 +94,12 @@ def _resolve(root: Node, node: Node) -> Node:
     return _resolve(root, root["$defs"][node["$ref"].removeprefix("#/$defs/")])
 
 
+def _tag(node: Node) -> str:
+    """The key by which a block's kind is told: kind, or policy."""
+    name: str = node["discriminator"]["propertyName"]
+    return name
+
+
 def _kinds(node: Node) -> dict[str, str]:
     mapping: dict[str, str] = node["discriminator"]["mapping"]
     return mapping
@@ -117,7 +123,7 @@ _TYPES = {
 
 def _describe(node: Node) -> str:
     if "discriminator" in node:
-        return f"a block with kind: {' or '.join(_kinds(node))}"
+        return f"a block with {_tag(node)}: {' or '.join(_kinds(node))}"
     if "enum" in node:
         return f"one of {', '.join(str(choice) for choice in node['enum'])}"
     if "const" in node:

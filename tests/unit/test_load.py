@@ -312,6 +312,12 @@ def test_bad_variants(write, change, chosen, fault):
         ("workload.arrivals=3", "workload.arrivals: found 3, expected a block with kind: closed_loop or"),
         ("workload.arrivals.kind=poison", 'workload.arrivals.kind: found "poison", did you mean poisson?'),
         ("workload.arrivals.kind=3", "workload.arrivals.kind: found 3, expected one of"),
+        ("engine.batching.policy=statik", 'engine.batching.policy: found "statik", did you mean static?'),
+        (
+            "engine.batching={batch_size: 3}",
+            "engine.batching.policy is missing, expected one of static, timer, two_level",
+        ),
+        ("engine.batching=3", "engine.batching: found 3, expected a block with policy: static or timer or two_level"),
         ("router={staleness_ms: 3}", "router.kind is missing, expected one of kv_aware, least_outstanding"),
         (
             "workload.arrivals={kind: gamma}",

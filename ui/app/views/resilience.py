@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from sim import catalog
 from sim.errors import InputError
 from sim.study.drills import CALM, NAMES, Drilled, drilled
 from sim.study.flexibility import Flexibility
@@ -14,12 +13,9 @@ from ui.app.drilling import COLUMNS, available, count, keeps, line, recovery, sp
 from ui.app.frame import ask, current, live, note_hull, problem, progress
 from ui.app.jobs import Answer, task
 from ui.app.scene import Scene
+from ui.app.second import second_model
 from ui.app.weighing import weigh
 from ui.app.words import WORDS, plain
-
-NONE = "none"
-SECOND = ("deepseek-r1-distill-llama-70b", "deepseek-llm-67b")
-# Models of about the same size: with one of them the fleet is restarted unless another one is chosen.
 
 WHAT = {
     "replica crash": "the oldest replica's engine process crashes",
@@ -83,19 +79,9 @@ def choices(scene: Scene) -> tuple[str, str | None, bool]:
             help=WORDS["drill"],
             width=200,
         )
-        models = [NONE, *catalog.model_ids()]
-        usual = next(one for one in SECOND if one != scene.loaded.scenario.model)
-        second = st.selectbox(
-            "Second model",
-            models,
-            models.index(usual),
-            key="second",
-            bind="query-params",
-            help=WORDS["second_model"],
-            width=280,
-        )
+        second = second_model(scene, 280)
         mapped = st.toggle("Spot map", key="resilience_map", bind="query-params", help=WORDS["spot_map"])
-    return chosen, None if second == NONE else second, mapped
+    return chosen, second, mapped
 
 
 def latest(wanted: Sequence[tuple[str, bool]], answers: Sequence[Answer]) -> dict[str, Drilled]:

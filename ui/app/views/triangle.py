@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from sim import catalog
 from sim.study.triangle import Answer, Triangle, Verdict
 from ui.app import charts, frame, legend, numbers, standing, theme
 from ui.app.designs import design, link, own_kind
@@ -14,13 +13,10 @@ from ui.app.frame import ask, current, live, progress
 from ui.app.jobs import task
 from ui.app.planning import planned
 from ui.app.scene import Scene
+from ui.app.second import second_model
 from ui.app.standing import Standing
 from ui.app.ternary import panel, size, ternary
 from ui.app.words import WORDS, plain
-
-NONE = "none"
-SECOND = ("deepseek-r1-distill-llama-70b", "deepseek-llm-67b")
-# Models of about the same size, with which a fleet is restarted unless another one is chosen.
 
 WIDTH = 472
 # Pixels of a chart: two abreast on a usual screen, three on a wide one, one on a small one.
@@ -103,18 +99,8 @@ def choices(scene: Scene) -> tuple[tuple[float, float, float], int, str | None]:
             help=WORDS["near_optimal"],
             width=180,
         )
-        models = [NONE, *catalog.model_ids()]
-        usual = next(one for one in SECOND if one != scene.loaded.scenario.model)
-        second = st.selectbox(
-            "Second model",
-            models,
-            models.index(usual),
-            key="second",
-            bind="query-params",
-            help=WORDS["second_model"],
-            width=180,
-        )
-    return (weights[0], weights[1], weights[2]), within, None if second == NONE else second
+        second = second_model(scene, 180)
+    return (weights[0], weights[1], weights[2]), within, second
 
 
 def headline(all_: Sequence[Standing], found: Triangle, within: int) -> None:
