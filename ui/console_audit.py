@@ -18,8 +18,8 @@ from ui.audit.words import (
     Language,
     alternative_intro,
     counts,
-    headline,
     influence,
+    overview,
     reading_row,
     serve_line,
     verdict,
@@ -57,7 +57,8 @@ def render(found: Audit, language: Language, files: list[Path]) -> Text:
         page.append(f"{counts(answers, language)}\n\n", "bold")
         for one in answers:
             page.append(f"{one.claim.id:<4}").append(verdict(one, language), _STYLES[one.ruling.verdict])
-            page.append(f"\n    {one.claim.claimed_words} → {headline(one, language)}\n", "dim")
+            _, article, ours, words = overview(one, language)
+            page.append(f"\n    {article} → {ours}: {words}\n", "dim")
     if found.alternative is not None:
         _alternative(page, found.alternative, language)
     page.append("\n")

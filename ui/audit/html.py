@@ -15,9 +15,9 @@ from ui.audit.words import (
     Language,
     alternative_intro,
     counts,
-    headline,
     influence,
     number,
+    overview,
     reading_head,
     reading_row,
     serve_line,
@@ -41,20 +41,15 @@ blockquote { margin: .5em 0; padding: .2em 1em; border-left: 4px solid var(--lin
 def html(found: Audit, language: Language) -> str:
     """Write it; the same answers give the same bytes."""
     text, answers = TEXT[language], found.answers
-    rows = [
-        (
-            f'<a href="#{one.claim.id}">{one.claim.id}</a>',
-            escape(one.claim.claimed_words),
-            escape(headline(one, language)),
-            _verdict(one, language),
-        )
-        for one in answers
-    ]
+    rows = []
+    for one in answers:
+        name, *told = overview(one, language)
+        rows.append((f'<a href="#{name}">{name}</a>', *map(escape, told), _verdict(one, language)))
     body = [
         f"<h1>{text['title']}</h1>",
         f"<p>{text['intro']}</p>",
         f"<p>{counts(answers, language)}</p>",
-        _table((text["claim"], text["article"], text["ours"], text["verdict"]), rows),
+        _table((text["claim"], text["article"], text["ours"], text["reading"], text["verdict"]), rows),
         f"<h2>{text['rule']}</h2>",
         "<ol>" + "".join(f"<li>{escape(one)}</li>" for one in RULE[language]) + "</ol>",
         *(_claim(one, language) for one in answers),

@@ -11,9 +11,9 @@ from ui.audit.words import (
     Language,
     alternative_intro,
     counts,
-    headline,
     influence,
     number,
+    overview,
     reading_head,
     reading_row,
     serve_line,
@@ -26,8 +26,8 @@ def markdown(found: Audit, language: Language) -> str:
     text, answers = TEXT[language], found.answers
     lines = [f"# {text['title']}", "", text["intro"], "", counts(answers, language), ""]
     lines += _table(
-        (text["claim"], text["article"], text["ours"], text["verdict"]),
-        [(one.claim.id, one.claim.claimed_words, headline(one, language), verdict(one, language)) for one in answers],
+        (text["claim"], text["article"], text["ours"], text["reading"], text["verdict"]),
+        [(*overview(one, language), verdict(one, language)) for one in answers],
     )
     lines += ["", f"## {text['rule']}", ""]
     lines += [f"{i}. {one}" for i, one in enumerate(RULE[language], start=1)]

@@ -41,8 +41,7 @@ def forest(readings: Sequence[Reading], language: Language) -> str:
         bounds = one.ours.combined or (mean, mean)
         parts.append(f'<path class="ours" d="M{at(bounds[0]):.1f} {y:.1f}H{at(bounds[1]):.1f}"/>')
         parts.append(f'<circle class="ours" cx="{at(mean):.1f}" cy="{y:.1f}" r="4"/>')
-        words = getattr(one.words, language)
-        short = words if len(words) <= 46 else words[:45].rstrip() + "…"
+        short = _shortened(getattr(one.words, language), _LEFT - 16)
         parts.append(f'<text x="{_LEFT - 10}" y="{y + 4:.1f}" text-anchor="end">{escape(short)}</text>')
     return _svg(
         height, parts, " ".join(f"{getattr(one.words, language)}: {number(one.ours.mean or 0)}." for one in shown)
@@ -89,6 +88,15 @@ def _axis(at: Scale, ticks: Sequence[float], top: float, bottom: float, title: s
         parts.append(f'<text x="{at(tick):.1f}" y="{bottom + 15}" text-anchor="middle">{number(tick)}</text>')
     middle = (at(ticks[0]) + at(ticks[-1])) / 2
     return "".join([*parts, f'<text x="{middle:.1f}" y="{bottom + 30}" text-anchor="middle">{escape(title)}</text>'])
+
+
+def _shortened(words: str, width: float) -> str:
+    """As much as fits into so many pixels of the page's font, in which Chinese characters are twice as wide."""
+    for i, letter in enumerate(words):
+        width -= 12.0 if ord(letter) > 0x2E80 else 6.8
+        if width < 0:
+            return words[: max(i - 1, 0)].rstrip() + "…"
+    return words
 
 
 def _bounds(one: Reading) -> list[float]:

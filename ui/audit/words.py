@@ -68,7 +68,7 @@ TEXT: Mapping[Language, Mapping[str, str]] = {
         "later": "Left to a later version",
         "open": "open: narrower intervals could make it {verdict}",
         "nothing": "No input moves it.",
-        "moves": "{words} ({low} to {high} {unit}): from {at_low} to {at_high}",
+        "moves": "{words} ({low} to {high}{unit}): from {at_low} to {at_high}",
         "counts": "{n} claims: {counts}.",
         "alternative": "What actually breaks the triangle",
         "alternative_intro": "The cheapest fleet that Trilemma finds for the article's own case, a million requests a "
@@ -96,7 +96,7 @@ TEXT: Mapping[Language, Mapping[str, str]] = {
         "later": "留待以后的版本",
         "open": "未定：区间更窄时可能变为{verdict}",
         "nothing": "没有输入会改变它。",
-        "moves": "{words}（{low} 至 {high} {unit}）：由 {at_low} 变为 {at_high}",
+        "moves": "{words}（{low} 至 {high}{unit}）：由 {at_low} 变为 {at_high}",
         "counts": "共 {n} 条：{counts}。",
         "alternative": "真正打破三角的方案",
         "alternative_intro": "Trilemma 为原文的场景（每天一百万请求、99.95 % 得到回答，原文为每天 3,800 美元）"
@@ -173,6 +173,12 @@ def headline(answer: Answer, language: Language) -> str:
     return f"{interval(first.ours, language)} {first.unit}".rstrip()
 
 
+def overview(answer: Answer, language: Language) -> tuple[str, str, str, str]:
+    """A claim in a row, its verdict apart: number, the article's, ours, and what ours is."""
+    words: str = getattr(answer.evidence.readings[0].words, language)
+    return answer.claim.id, answer.claim.claimed_words, headline(answer, language), words
+
+
 def verdict(answer: Answer, language: Language) -> str:
     """The verdict, and what it could be where it is open."""
     ruling, names = answer.ruling, VERDICTS[language]
@@ -188,7 +194,7 @@ def influence(answer: Answer, one: Influence, language: Language) -> str:
         words=getattr(given.words, language),
         low=number(given.low),
         high=number(given.high),
-        unit=given.unit,
+        unit=f" {given.unit}".rstrip(),
         at_low=number(one.at_low),
         at_high=number(one.at_high),
     )

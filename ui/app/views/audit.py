@@ -13,22 +13,17 @@ from ui.app.frame import ask, live, problem, progress
 from ui.app.jobs import Task
 from ui.app.words import WORDS
 from ui.audit.words import (
-    HOLDS,
     LANGUAGES,
-    RESTS,
     RULE,
     TEXT,
-    VERDICTS,
     Language,
     headline,
     influence,
-    interval,
     number,
-    span,
+    reading_head,
+    reading_row,
     verdict,
 )
-
-COLOURS = {"supported": "green", "conditional": "orange", "unsupported": "orange", "qualitative": "gray"}
 
 
 def main() -> None:
@@ -86,24 +81,13 @@ def show(one: Answer, language: Language) -> None:
     """The verdict, and what it rests on."""
     text, claim = TEXT[language], one.claim
     st.header(f"{claim.id}: {verdict(one, language)}", anchor=False)
-    st.badge(VERDICTS[language][one.ruling.verdict], color=COLOURS.get(one.ruling.verdict.value, "red"))  # type: ignore[arg-type]
     st.markdown(f"> {getattr(claim.sentence, language)}")
     left, right = st.columns(2)
     left.metric(text["article"], claim.claimed_words, help=WORDS["claimed"])
     right.metric(text["ours"], headline(one, language), help=WORDS["audit_ours"])
     st.markdown(f"**{text['definition']}.** {getattr(claim.definition, language)}")
-    st.dataframe(
-        {
-            text["reading"]: [getattr(reading.words, language) for reading in one.evidence.readings],
-            text["rests"]: [RESTS[language][reading.rests] for reading in one.evidence.readings],
-            text["claimed"]: [span(reading.claimed, language) for reading in one.evidence.readings],
-            text["ours"]: [f"{interval(reading.ours, language)} {reading.unit}" for reading in one.evidence.readings],
-            text["verdict"]: [
-                "-" if reading.claimed is None else HOLDS[language][reading.holds] for reading in one.evidence.readings
-            ],
-        },
-        hide_index=True,
-    )
+    rows = [reading_row(one_reading, language) for one_reading in one.evidence.readings]
+    st.table([dict(zip(reading_head(language), row, strict=True)) for row in rows], hide_index=True)
     drawn = readings(one.evidence.readings, language)
     if drawn is not None:
         charts.show(drawn.figure, drawn.alt, "audit_readings")
