@@ -87,7 +87,8 @@ def show(one: Answer, language: Language) -> None:
     right.metric(text["ours"], headline(one, language), help=WORDS["audit_ours"])
     st.markdown(f"**{text['definition']}.** {getattr(claim.definition, language)}")
     rows = [reading_row(one_reading, language) for one_reading in one.evidence.readings]
-    st.table([dict(zip(reading_head(language), row, strict=True)) for row in rows], hide_index=True)
+    cells = [["\\-" if cell == "-" else cell for cell in row] for row in rows]  # a bullet in Markdown
+    st.table([dict(zip(reading_head(language), row, strict=True)) for row in cells], hide_index=True)
     drawn = readings(one.evidence.readings, language)
     if drawn is not None:
         charts.show(drawn.figure, drawn.alt, "audit_readings")
