@@ -9,8 +9,10 @@ Leaving the `with` asserts what holds for every page: no exception, nothing on t
 """
 
 import shutil
+import socket
 import subprocess
 import sys
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -54,11 +56,24 @@ def serving(port: int) -> Iterator[str]:
     )
     try:
         assert process.stdout.readline().startswith("Trilemma is at http://localhost:")
+        _wait_for(port)
         yield f"http://127.0.0.1:{port}"
         assert process.poll() is None, "the server has ended"
     finally:
         process.terminate()
         process.communicate()
+
+
+def _wait_for(port: int) -> None:
+    """Its address is told a moment before it is listened on."""
+    until = time.monotonic() + PATIENCE_MS / 1000
+    while True:
+        try:
+            with socket.create_connection(("127.0.0.1", port), timeout=1):
+                return
+        except OSError:
+            assert time.monotonic() < until, "the server does not listen"
+            time.sleep(0.05)
 
 
 @dataclass
